@@ -1,0 +1,1 @@
+"""Physics and data of single-coil Cartesian MRI: everything that needs no network."""

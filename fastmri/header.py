@@ -1,0 +1,64 @@
+"""The part of the ISMRMRD header that fastMRI files rely on: matrix sizes and acquired columns."""
+
+import xml.etree.ElementTree as ElementTree
+from typing import NamedTuple
+
+NAMESPACE = "http://www.ismrm.org/ISMRMRD"
+_ENCODING = "encoding/{space}/matrixSize/{axis}"
+_LIMITS = "encoding/encodingLimits/kspace_encoding_step_1/{name}"
+
+
+class Header(NamedTuple):
+    """Matrix sizes as (x, y, z): x is the readout (rows of k-space), y the phase encode (columns)."""
+
+    encoded: tuple[int, int, int]
+    recon: tuple[int, int, int]
+    center: int  # index of the k-space centre among the acquired columns
+    maximum: int  # index of the last acquired column
+
+    @property
+    def acquired(self) -> tuple[int, int]:
+        """Columns [left, right) of k-space that the scanner acquired; the others are zero padding."""
+        left = self.encoded[1] // 2 - self.center
+        return left, left + self.maximum + 1
+
+
+def parse_header(xml: bytes) -> Header:
+    """Read an ISMRMRD header; raises ValueError that names the missing or malformed element."""
+    try:
+        root = ElementTree.fromstring(xml)
+    except ElementTree.ParseError as error:
+        raise ValueError(f"ismrmrd_header is not XML: {error}") from None
+
+    def number(path: str) -> int:
+        node = root.find("/".join(f"{{{NAMESPACE}}}{tag}" for tag in path.split("/")))
+        if node is None or not (node.text or "").strip().isdigit():
+            raise ValueError(f"ismrmrd_header has no number at {path}")
+        return int(node.text)
+
+    def matrix(space: str) -> tuple[int, int, int]:
+        return tuple(number(_ENCODING.format(space=space, axis=axis)) for axis in "xyz")
+
+    return Header(
+        encoded=matrix("encodedSpace"),
+        recon=matrix("reconSpace"),
+        center=number(_LIMITS.format(name="center")),
+        maximum=number(_LIMITS.format(name="maximum")),
+    )
+
+
+def format_header(header: Header) -> bytes:
+    """Write a header that `parse_header` and the official fastMRI loader read."""
+    root = ElementTree.Element("ismrmrdHeader", xmlns=NAMESPACE)
+    encoding = ElementTree.SubElement(root, "encoding")
+    ElementTree.SubElement(encoding, "trajectory").text = "cartesian"
+    for space, sizes in (("encodedSpace", header.encoded), ("reconSpace", header.recon)):
+        matrix = ElementTree.SubElement(ElementTree.SubElement(encoding, space), "matrixSize")
+        for axis, size in zip("xyz", sizes, strict=True):
+            ElementTree.SubElement(matrix, axis).text = str(size)
+    limits = ElementTree.SubElement(
+        ElementTree.SubElement(encoding, "encodingLimits"), "kspace_encoding_step_1"
+    )
+    for name, value in (("minimum", 0), ("maximum", header.maximum), ("center", header.center)):
+        ElementTree.SubElement(limits, name).text = str(value)
+    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

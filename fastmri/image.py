@@ -1,0 +1,23 @@
+"""Image geometry: crops and paddings that keep the centre at index N // 2, never a resize."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def crop_start(full: int, size: int) -> int:
+    """First index of fastMRI's centre crop of `size` out of `full`."""
+    assert 0 < size <= full, f"cannot crop {size} out of {full}"
+    return (full - size) // 2
+
+
+def center_crop(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Centre crop of the last two axes, (..., H, W) -> (..., *size), where fastMRI puts it."""
+    top, left = (crop_start(full, want) for full, want in zip(image.shape[-2:], size, strict=True))
+    return image[..., top : top + size[0], left : left + size[1]]
+
+
+def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
+    """Zero-pad the last two axes at the far end to a multiple; also gives the size to cut back to."""
+    height, width = image.shape[-2:]
+    padded = F.pad(image, (0, -width % multiple, 0, -height % multiple))
+    return padded, (height, width)

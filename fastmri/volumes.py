@@ -1,0 +1,146 @@
+"""One fastMRI file: what it holds, its slices one at a time, and how it is written."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from fastmri.header import Header, format_header, parse_header
+
+TARGET = "reconstruction_esc"  # reconstruction_rss has another contrast and is never the target here
+ACQUISITIONS = ("CORPD_FBK", "CORPDFS_FBK")  # proton density, without and with fat suppression
+
+
+class Volume(NamedTuple):
+    """What is known of a file without reading its samples."""
+
+    path: str
+    kspace_shape: tuple[int, int, int]  # (slices, rows, columns)
+    recon_size: tuple[int, int]
+    acquired: tuple[int, int]  # columns [left, right) that are not zero padding
+    acquisition: str
+    max_value: float | None  # maximum of the raw target volume
+    has_target: bool
+    has_mask: bool
+
+    @property
+    def fname(self) -> str:
+        return os.path.basename(self.path)
+
+    @property
+    def num_slices(self) -> int:
+        return self.kspace_shape[0]
+
+    @property
+    def hybrid_shape(self) -> tuple[int, int]:
+        """Shape of a slice once the readout is transformed and cropped: (recon rows, columns)."""
+        return self.recon_size[0], self.kspace_shape[2]
+
+
+def describe_volume(path: str | Path) -> Volume:
+    """Read a file's metadata. Raises ValueError in one line if it can't be a single-coil volume."""
+    try:
+        with h5py.File(path, "r") as file:
+            return _describe(Path(path), file)
+    except (OSError, RuntimeError, KeyError) as error:  # what h5py raises on damaged files
+        raise ValueError(f"{path}: not a readable HDF5 file ({error})") from None
+
+
+def _describe(path: Path, file: h5py.File) -> Volume:
+    if "kspace" not in file:
+        raise ValueError(f"{path}: no dataset 'kspace'; a fastMRI single-coil file has one")
+    kspace = file["kspace"]
+    if kspace.ndim != 3 or not np.iscomplexobj(kspace.dtype.type()) or 0 in kspace.shape:
+        raise ValueError(
+            f"{path}: kspace must be complex (slices, rows, columns), is {kspace.dtype} {kspace.shape}"
+        )
+    header = parse_header(_scalar(file, "ismrmrd_header", path)) if "ismrmrd_header" in file else None
+    recon_size = _recon_size(path, file, header)
+    return Volume(
+        path=str(path),
+        kspace_shape=tuple(kspace.shape),
+        recon_size=recon_size,
+        acquired=_acquired(path, kspace.shape[2], header),
+        acquisition=str(file.attrs.get("acquisition", "unknown")),
+        max_value=_max_value(file),
+        has_target=TARGET in file,
+        has_mask="mask" in file,
+    )
+
+
+def _scalar(file: h5py.File, name: str, path: Path) -> bytes:
+    if file[name].shape != ():
+        raise ValueError(f"{path}: {name} must be a scalar, has shape {file[name].shape}")
+    value = file[name][()]
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _recon_size(path: Path, file: h5py.File, header: Header | None) -> tuple[int, int]:
+    """From the target, else the header, else fastMRI's rule: 2x readout oversampling, a square image."""
+    slices, rows, columns = file["kspace"].shape
+    if TARGET in file:
+        shape = file[TARGET].shape
+        if len(shape) != 3 or shape[0] != slices:
+            raise ValueError(f"{path}: {TARGET} must be ({slices}, h, w), is {shape}")
+        size = (int(shape[1]), int(shape[2]))
+    elif header is not None:
+        size = (header.recon[0], header.recon[1])
+    else:
+        size = (max(rows // 2, 1), min(max(rows // 2, 1), columns))
+    if not (0 < size[0] <= rows and 0 < size[1] <= columns):
+        raise ValueError(f"{path}: a reconstruction of {size} does not fit k-space of {(rows, columns)}")
+    return size
+
+
+def _acquired(path: Path, columns: int, header: Header | None) -> tuple[int, int]:
+    if header is None:
+        return 0, columns
+    left, right = header.acquired
+    if not 0 <= left < right <= columns:
+        raise ValueError(f"{path}: header's acquired columns [{left}, {right}) do not fit {columns} columns")
+    return left, right
+
+
+def _max_value(file: h5py.File) -> float | None:
+    if "max" in file.attrs:
+        return float(file.attrs["max"])
+    return float(file[TARGET][()].max()) if TARGET in file else None
+
+
+def write_volume(
+    path: str | Path,
+    kspace: np.ndarray,
+    target: np.ndarray,
+    *,
+    acquisition: str,
+    acquired: tuple[int, int],
+    attributes: dict[str, str | int | float],
+) -> None:
+    """Write a train / val file in fastMRI's layout, atomically.
+
+    kspace complex (S, rows, columns), zero outside the `acquired` columns; target float (S, h, w).
+    `attributes` are added to `acquisition`, `max`, `norm` and must hold `patient_id`.
+    """
+    assert kspace.shape[0] == target.shape[0]
+    assert "patient_id" in attributes
+    rows, columns = kspace.shape[1:]
+    left, right = acquired
+    header = Header(
+        encoded=(rows, columns, 1),
+        recon=(target.shape[1], target.shape[2], 1),
+        center=columns // 2 - left,
+        maximum=right - left - 1,
+    )
+    target = target.astype(np.float32)
+    partial = Path(f"{path}.partial")
+    with h5py.File(partial, "w") as file:
+        file["kspace"] = kspace.astype(np.complex64)
+        file[TARGET] = target
+        file["ismrmrd_header"] = format_header(header)
+        file.attrs["acquisition"] = acquisition
+        file.attrs["max"] = float(target.max())
+        file.attrs["norm"] = float(np.linalg.norm(target.astype(np.float64)))
+        file.attrs.update(attributes)
+    os.replace(partial, path)
