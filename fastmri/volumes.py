@@ -144,3 +144,25 @@ def write_volume(
         file.attrs["norm"] = float(np.linalg.norm(target.astype(np.float64)))
         file.attrs.update(attributes)
     os.replace(partial, path)
+
+
+def read_kspace(path: str | Path, slices: list[int]) -> np.ndarray:
+    """Some slices' k-space, complex64 (len(slices), rows, columns); reads no other slice."""
+    with h5py.File(path, "r") as file:
+        kspace = file["kspace"]
+        return np.stack([kspace[k] for k in slices]).astype(np.complex64, copy=False)
+
+
+def read_target(path: str | Path, slice_num: int) -> np.ndarray:
+    """One slice of the raw target, float32 (h, w)."""
+    with h5py.File(path, "r") as file:
+        return file[TARGET][slice_num].astype(np.float32, copy=False)
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """The file's own mask, bool (columns,). Raises ValueError if its length is another."""
+    with h5py.File(path, "r") as file:
+        mask, columns = np.asarray(file["mask"]).astype(bool).ravel(), file["kspace"].shape[2]
+    if mask.size != columns:
+        raise ValueError(f"{path}: mask must have {columns} entries, one per column, has {mask.size}")
+    return mask

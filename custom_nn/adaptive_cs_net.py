@@ -1,0 +1,138 @@
+"""The baseline: Adaptive-CS-Net, an unrolled ISTA cascade (Pezzotti et al., arXiv 2004.07339).
+
+Each block refines the image by x <- x - eta e_dc + U^(soft(U([x, e_dc, e_phase, e_bg]), lambda)) (eqs. 7 to
+10 there; the gradient step eta is ours). The blocks share no weights.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from custom_nn.layers import SoftThreshold, conv3x3, to_channels, to_complex
+from custom_nn.model import Noise, Reconstruction
+from fastmri.image import pad_to_multiple
+from fastmri.physics import (
+    data_residual,
+    low_resolution,
+    measured_scale,
+    replace_sampled,
+    zero_filled,
+)
+
+
+class Priors(NamedTuple):
+    """What the fully sampled centre tells about the image, in units of the scaled input."""
+
+    phase: Tensor  # complex64 (N, C, H, W), modulus 1: the smooth phase
+    background: Tensor  # float32 (N, C, H, W), near 1 in what the low resolution calls air, else near 0
+    sampling: Tensor  # float32 (N, 1, 1, 1), log2 of columns over sampled columns
+
+
+class AdaptiveCSNet(nn.Module):
+    """The cascade: `blocks` times a learned, thresholded multi-scale transform around the data residual."""
+
+    stochastic = False
+
+    def __init__(
+        self,
+        *,
+        blocks: int,
+        filters: list[int],
+        adjacent_slices: int,
+        threshold: float,
+        phase_prior: bool,
+        background_prior: bool,
+        background_level: float,
+        gradient_step: bool,
+        data_consistency: bool,
+    ):
+        super().__init__()
+        self.background_level, self.data_consistency = background_level, data_consistency
+        self.blocks = nn.ModuleList(
+            Block(adjacent_slices, filters, threshold, phase_prior, background_prior, gradient_step)
+            for _ in range(blocks)
+        )
+
+    def forward(self, masked_kspace: Tensor, mask: Tensor, noise: Noise) -> Reconstruction:
+        scale = measured_scale(masked_kspace)
+        measured = masked_kspace / scale
+        priors = estimate_priors(measured, mask, self.background_level)
+        image = zero_filled(measured)
+        for block in self.blocks:
+            image = block(image, measured, mask, priors)
+        middle = slice(image.shape[1] // 2, image.shape[1] // 2 + 1)
+        image = image[:, middle]
+        if self.data_consistency:
+            image = replace_sampled(image, measured[:, middle], mask)
+        return Reconstruction(image * scale)
+
+
+def estimate_priors(measured: Tensor, mask: Tensor, background_level: float) -> Priors:
+    """Phase, air and sampling density from the centre lines of scaled data (N, C, H, W)."""
+    low = low_resolution(measured, mask)
+    magnitude = low.abs()
+    phase = low / magnitude.clamp(min=torch.finfo(torch.float32).tiny)
+    level = background_level * magnitude.amax(dim=(-2, -1), keepdim=True)
+    sampling = torch.log2(mask.shape[-1] / mask.sum(-1, keepdim=True).clamp(min=1))
+    return Priors(phase, torch.exp(-((magnitude / level.clamp(min=1e-12)) ** 2)), sampling.float())
+
+
+class Block(nn.Module):
+    """One iteration: x <- x - eta e_dc + transform([x, e_dc, e_phase, e_bg, sampling])."""
+
+    def __init__(
+        self,
+        slices: int,
+        filters: list[int],
+        threshold: float,
+        phase_prior: bool,
+        background_prior: bool,
+        gradient_step: bool,
+    ):
+        super().__init__()
+        self.phase_prior, self.background_prior = phase_prior, background_prior
+        inputs = 2 * slices * (2 + phase_prior + background_prior) + 1
+        self.transform = ThresholdedTransform(inputs, 2 * slices, filters, threshold)
+        # 1 is the step that puts measured samples back; None leaves the data to the transform alone
+        self.step = nn.Parameter(torch.ones(())) if gradient_step else None
+
+    def forward(self, image: Tensor, measured: Tensor, mask: Tensor, priors: Priors) -> Tensor:
+        residual = data_residual(image, measured, mask)
+        images = [image, residual]
+        if self.phase_prior:  # what is out of phase: i Im(x e^-ip) e^ip
+            images.append(1j * (image * priors.phase.conj()).imag * priors.phase)
+        if self.background_prior:
+            images.append(image * priors.background)
+        sampling = priors.sampling.expand(-1, 1, *image.shape[-2:])
+        update = self.transform(torch.cat([*map(to_channels, images), sampling], dim=1))
+        if self.step is not None:
+            image = image - self.step * residual
+        return image + to_complex(update)
+
+
+class ThresholdedTransform(nn.Module):
+    """U^(soft(U(x))): features at several scales, all thresholded, skips included, then back to images."""
+
+    def __init__(self, inputs: int, outputs: int, filters: list[int], threshold: float):
+        super().__init__()
+        self.analysis = nn.ModuleList(map(conv3x3, [inputs, *filters[:-1]], filters))
+        self.thresholds = nn.ModuleList(SoftThreshold(count, threshold) for count in filters)
+        self.synthesis = nn.ModuleList(map(conv3x3, filters[:0:-1], filters[-2::-1]))
+        self.output = conv3x3(filters[0], outputs)
+        with torch.no_grad():  # the cascade starts near the zero-filled image, and every weight can learn
+            self.output.weight.mul_(0.1)
+            self.output.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, (height, width) = pad_to_multiple(x, 2 ** (len(self.analysis) - 1))
+        features = []
+        for scale, conv in enumerate(self.analysis):
+            x = F.leaky_relu(conv(F.avg_pool2d(x, 2) if scale else x), 0.2)
+            features.append(self.thresholds[scale](x))
+        x = features.pop()
+        for conv in self.synthesis:
+            x = F.leaky_relu(conv(x), 0.2)
+            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + features.pop()
+        return self.output(x)[..., :height, :width]

@@ -1,0 +1,83 @@
+"""Loss terms on magnitude images float32 (N, 1, h, w), in units of the target volume's maximum."""
+
+from typing import NamedTuple
+
+import piq
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+KERNEL_SIZE = 11
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, finest scale first
+HEADROOM = 4.0  # predictions may exceed the truth's maximum: piq's range is [0, HEADROOM]
+
+
+class ReconstructionLoss(NamedTuple):
+    """Weighted terms and their sum, each a scalar on the device."""
+
+    total: Tensor
+    ms_ssim: Tensor  # 1 - MS-SSIM
+    ssim: Tensor  # 1 - SSIM
+    l1: Tensor
+
+
+def reconstruction_loss(
+    prediction: Tensor, target: Tensor, *, ms_ssim: float, ssim: float, l1: float
+) -> ReconstructionLoss:
+    """ms_ssim (1 - MS-SSIM) + ssim (1 - SSIM) + l1 |.|; 0.84 / 0 / 0.16 is Zhao et al. 2017.
+
+    A term of weight 0 is not computed.
+    """
+    zero = prediction.new_zeros(())
+    terms = {
+        "ms_ssim": 1 - multi_scale_ssim(prediction, target) if ms_ssim else zero,
+        "ssim": 1 - multi_scale_ssim(prediction, target, scales=1) if ssim else zero,
+        "l1": F.l1_loss(prediction, target) if l1 else zero,
+    }
+    total = ms_ssim * terms["ms_ssim"] + ssim * terms["ssim"] + l1 * terms["l1"]
+    return ReconstructionLoss(total, **terms)
+
+
+def multi_scale_ssim(prediction: Tensor, target: Tensor, scales: int | None = None) -> Tensor:
+    """Mean MS-SSIM over a batch (Wang et al. 2003); data range 1, Gaussian window of 11 pixels.
+
+    Five scales need 161 pixels a side: smaller images use fewer, with the weights renormalised. At one
+    scale it is SSIM. Built on piq's SSIM rather than piq's MS-SSIM, whose gradient is NaN where the
+    contrast term of a scale is negative.
+    """
+    scales = min(scales or len(SCALE_WEIGHTS), possible_scales(min(target.shape[-2:])))
+    weights = torch.tensor(SCALE_WEIGHTS[:scales])
+    weights = (weights / weights.sum()).tolist()
+    score = torch.ones((), device=prediction.device)
+    for scale, weight in enumerate(weights):
+        similarity, contrast = _ssim(prediction, target)
+        term = similarity if scale == scales - 1 else contrast
+        score = score * term.clamp(min=1e-4) ** weight
+        prediction, target = _halve(prediction), _halve(target)
+    return score.mean()
+
+
+def _halve(image: Tensor) -> Tensor:
+    """2x2 means; odd sizes repeat their first row and column, as piq's MS-SSIM does."""
+    odd = max(side % 2 for side in image.shape[-2:])
+    return F.avg_pool2d(F.pad(image, (odd, 0, odd, 0), mode="replicate"), 2)
+
+
+def possible_scales(side: int) -> int:
+    """How many scales fit a side of this many pixels: (11 - 1) 2^(scales - 1) + 1 at least."""
+    assert side >= KERNEL_SIZE, f"SSIM needs {KERNEL_SIZE} pixels a side, got {side}"
+    return ((side - 1) // (KERNEL_SIZE - 1)).bit_length()
+
+
+def _ssim(prediction: Tensor, target: Tensor) -> list[Tensor]:
+    """SSIM and its contrast-structure term per image, (N,) each."""
+    return piq.ssim(
+        (prediction / HEADROOM).clamp(0, 1),
+        (target / HEADROOM).clamp(0, 1),
+        kernel_size=KERNEL_SIZE,
+        downsample=False,
+        full=True,
+        reduction="none",
+        k1=0.01 / HEADROOM,
+        k2=0.03 / HEADROOM,
+    )

@@ -1,0 +1,45 @@
+"""What every reconstruction model takes and gives, and the models by name."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from fastmri.physics import zero_filled
+
+Noise = Callable[[tuple[int, ...]], Tensor]  # shape -> standard normal float32, on the model's device
+
+
+class Reconstruction(NamedTuple):
+    """What a model gives."""
+
+    image: Tensor  # complex64 (N, 1, H, W), in the units of the input; W as native, not cropped
+
+
+class ZeroFilled(nn.Module):
+    """The inverse transform of the measured samples: where every model starts, and its lower bound."""
+
+    stochastic = False
+
+    def forward(self, masked_kspace: Tensor, mask: Tensor, noise: Noise) -> Reconstruction:
+        middle = masked_kspace.shape[1] // 2
+        return Reconstruction(zero_filled(masked_kspace[:, middle : middle + 1]))
+
+
+def build_model(name: str, options: dict) -> nn.Module:
+    """A model by its name in the config, with its options as keywords.
+
+    All are called as model(masked_kspace (N, C, H, W) complex64, mask (N, 1, 1, W) bool, noise), give a
+    `Reconstruction`, and say by `stochastic` whether noise changes what they give.
+    """
+    # here, because these files need the contract above
+    from custom_nn.adaptive_cs_net import AdaptiveCSNet
+    from custom_nn.unet import UNet
+
+    models = {"adaptive_cs_net": AdaptiveCSNet, "unet": UNet, "zero_filled": ZeroFilled}
+    return models[name](**options)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of trained values."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -1,0 +1,70 @@
+"""The reference network: fastMRI's U-Net (Ronneberger et al. 2015; Zbontar et al., arXiv 1811.08839)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from custom_nn.layers import conv3x3, to_channels, to_complex
+from custom_nn.model import Noise, Reconstruction
+from fastmri.image import pad_to_multiple
+from fastmri.physics import measured_scale, replace_sampled, zero_filled
+
+
+class UNet(nn.Module):
+    """Corrects the zero-filled image; sees nothing of the measured data unless `data_consistency`."""
+
+    stochastic = False
+
+    def __init__(
+        self, *, channels: int, pools: int, dropout: float, adjacent_slices: int, data_consistency: bool
+    ):
+        super().__init__()
+        self.data_consistency = data_consistency
+        widths = [channels * 2**level for level in range(pools + 1)]
+        self.down = nn.ModuleList(
+            ConvBlock(a, b, dropout) for a, b in zip([2 * adjacent_slices, *widths[:-1]], widths, strict=True)
+        )
+        self.up = nn.ModuleList(UpBlock(a, b) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.merge = nn.ModuleList(ConvBlock(2 * width, width, dropout) for width in widths[-2::-1])
+        self.output = nn.Conv2d(channels, 2, kernel_size=1)
+
+    def forward(self, masked_kspace: Tensor, mask: Tensor, noise: Noise) -> Reconstruction:
+        scale = measured_scale(masked_kspace)
+        measured = masked_kspace / scale
+        image = zero_filled(measured)
+        middle = slice(image.shape[1] // 2, image.shape[1] // 2 + 1)
+        image = image[:, middle] + to_complex(self._correction(to_channels(image)))
+        if self.data_consistency:
+            image = replace_sampled(image, measured[:, middle], mask)
+        return Reconstruction(image * scale)
+
+    def _correction(self, x: Tensor) -> Tensor:  # (N, 2C, H, W) -> (N, 2, H, W)
+        x, (height, width) = pad_to_multiple(x, 2 ** len(self.up))
+        std = x.std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
+        x, skips = x / std, []
+        for level, block in enumerate(self.down):
+            x = block(F.avg_pool2d(x, 2) if level else x)
+            skips.append(x)
+        x = skips.pop()
+        for up, merge in zip(self.up, self.merge, strict=True):
+            x = merge(torch.cat([up(x), skips.pop()], dim=1))
+        return self.output(x).float()[..., :height, :width] * std
+
+
+class ConvBlock(nn.Sequential):
+    """Twice: 3x3 convolution, instance normalisation, LeakyReLU, dropout."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float):
+        layers: list[nn.Module] = []
+        for width in (inputs, outputs):
+            layers += [conv3x3(width, outputs, bias=False), nn.InstanceNorm2d(outputs)]
+            layers += [nn.LeakyReLU(0.2), nn.Dropout2d(dropout)]
+        super().__init__(*layers)
+
+
+class UpBlock(nn.Sequential):
+    """2x2 transposed convolution, instance normalisation, LeakyReLU: twice the size, half the channels."""
+
+    def __init__(self, inputs: int, outputs: int):
+        up = nn.ConvTranspose2d(inputs, outputs, kernel_size=2, stride=2, bias=False)
+        super().__init__(up, nn.InstanceNorm2d(outputs), nn.LeakyReLU(0.2))

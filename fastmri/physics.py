@@ -1,0 +1,71 @@
+"""The forward model in hybrid space, y = M F_w x, and what follows from it.
+
+Undersampling runs along the columns (phase encode) alone and every readout row is measured in full, so the
+readout is transformed once, when a slice is read. From there on data are (..., rows of the image, columns of
+k-space), rows are independent of each other, and the model is a 1-D Fourier transform along the columns.
+Images and data are complex64, (N, C, H, W); masks bool, (N, 1, 1, W).
+"""
+
+import torch
+from torch import Tensor
+
+from fastmri.fourier import fft1c, ifft1c
+from fastmri.image import crop_start
+
+
+def to_hybrid(kspace: Tensor, rows: int) -> Tensor:
+    """Transform the readout and crop its oversampling: (..., 2h, W) k-space -> (..., h, W) hybrid. Exact."""
+    image_rows = ifft1c(kspace, dim=-2)
+    start = crop_start(image_rows.shape[-2], rows)
+    return image_rows[..., start : start + rows, :]
+
+
+def apply_mask(hybrid: Tensor, mask: Tensor) -> Tensor:
+    """Measured samples where `mask`, exact +0.0 elsewhere (a product would leave signed zeros)."""
+    return torch.where(mask, hybrid, torch.zeros((), dtype=hybrid.dtype, device=hybrid.device))
+
+
+def zero_filled(masked_kspace: Tensor) -> Tensor:
+    """The image of the measured samples alone: F_w^H y."""
+    return ifft1c(masked_kspace)
+
+
+def data_residual(image: Tensor, masked_kspace: Tensor, mask: Tensor) -> Tensor:
+    """F_w^H M (F_w x - y): the gradient of half the squared misfit. Zero for the truth."""
+    return ifft1c(apply_mask(fft1c(image) - masked_kspace, mask))
+
+
+def replace_sampled(image: Tensor, masked_kspace: Tensor, mask: Tensor) -> Tensor:
+    """Hard data consistency: the image with its sampled columns put back to what was measured."""
+    return ifft1c(torch.where(mask, masked_kspace, fft1c(image)))
+
+
+def null_space(image: Tensor, mask: Tensor) -> Tensor:
+    """F_w^H (1 - M) F_w x: the part of an image that no measured sample sees."""
+    return ifft1c(apply_mask(fft1c(image), ~mask))
+
+
+def measured_scale(masked_kspace: Tensor) -> Tensor:
+    """Maximum of |zero-filled| per sample, (N, C, H, W) -> (N, 1, 1, 1) float32; 1 where nothing is measured.
+
+    Known before anything is reconstructed: neither truth nor metadata enter it.
+    """
+    scale = zero_filled(masked_kspace).abs().amax(dim=(1, 2, 3), keepdim=True)
+    return torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+def center_columns(mask: Tensor) -> Tensor:
+    """The run of sampled columns around W // 2, bool like `mask`: the calibration lines of any mask."""
+    middle = mask.shape[-1] // 2
+    right = mask[..., middle:].to(torch.int32).cumprod(-1)
+    left = mask[..., :middle].flip(-1).to(torch.int32).cumprod(-1).flip(-1)
+    return torch.cat([left * right[..., :1], right], dim=-1).bool()
+
+
+def low_resolution(masked_kspace: Tensor, mask: Tensor) -> Tensor:
+    """Image of the fully sampled centre, tapered by a Hann window over it so that it does not ring."""
+    center = center_columns(mask)
+    count = center.sum(-1, keepdim=True)  # (N, 1, 1, 1)
+    place = center.cumsum(-1) / (count + 1)  # 1 / (n + 1) ... n / (n + 1) inside the run
+    window = torch.where(center, torch.sin(torch.pi * place) ** 2, torch.zeros_like(place))
+    return ifft1c(masked_kspace * window)

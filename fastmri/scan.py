@@ -1,0 +1,97 @@
+"""Which volumes a folder holds: scanned once, remembered in JSON, filtered afterwards."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+from loguru import logger
+from tqdm import tqdm
+
+from fastmri.volumes import Volume, describe_volume
+
+CACHE_VERSION = 1
+
+
+def list_files(source: Path) -> list[Path]:
+    """The HDF5 files of a folder, or the file itself, sorted by name. Raises ValueError if there is none."""
+    if source.is_file():
+        return [source]
+    if not source.is_dir():
+        raise ValueError(f"{source}: no such file or folder")
+    files = sorted(path for path in source.iterdir() if path.suffix in (".h5", ".hdf5") and path.is_file())
+    if not files:
+        raise ValueError(f"{source}: holds no .h5 file")
+    return files
+
+
+def scan_volumes(source: Path, cache: Path | None = None) -> list[Volume]:
+    """Describe every volume of a file or folder; damaged files are named in a warning and left out.
+
+    `cache`: a JSON file of earlier scans, keyed on path, size and modification time; None scans anew.
+    """
+    files = list_files(source)
+    known = _read_cache(cache)
+    found: dict[str, dict] = {}
+    for path in tqdm(files, desc=f"scan {source.name}", unit="file", leave=False, disable=len(files) < 20):
+        key = _key(path)
+        try:
+            found[key] = known.get(key) or describe_volume(path)._asdict()
+        except ValueError as error:
+            logger.warning("left out: {}", error)
+    if not found:
+        raise ValueError(f"{source}: none of its {len(files)} files is a readable single-coil volume")
+    if cache is not None and not found.keys() <= known.keys():
+        _write_cache(cache, known | found)
+    return [_volume(entry) for entry in found.values()]
+
+
+def select_volumes(
+    volumes: list[Volume], *, acquisitions: list[str] | None, sample_rate: float, seed: int
+) -> list[Volume]:
+    """Those of the named acquisitions, and of these a random fraction (at least one), in their order."""
+    if acquisitions:
+        present = sorted({volume.acquisition for volume in volumes})
+        volumes = [volume for volume in volumes if volume.acquisition in acquisitions]
+        if not volumes:
+            raise ValueError(
+                f"data.acquisitions: no volume is {' or '.join(acquisitions)}; there are {', '.join(present)}"
+            )
+    return [volumes[k] for k in sample_indices(len(volumes), sample_rate, seed)]
+
+
+def sample_indices(count: int, rate: float, seed: int) -> list[int]:
+    """A random `rate` of range(count), at least one, sorted; all of it at rate 1."""
+    kept = max(round(count * rate), 1)
+    return sorted(np.random.default_rng(seed).permutation(count)[:kept].tolist())
+
+
+def _key(path: Path) -> str:
+    stat = path.stat()
+    return f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+
+
+def _volume(entry: dict) -> Volume:
+    """JSON knows no tuples."""
+    return Volume(**{name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()})
+
+
+def _read_cache(cache: Path | None) -> dict[str, dict]:
+    if cache is None or not cache.is_file():
+        return {}
+    try:
+        stored = json.loads(cache.read_text())
+        return stored["volumes"] if stored["version"] == CACHE_VERSION else {}
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        logger.warning("metadata cache {} is unreadable and is made anew ({})", cache, error)
+        return {}
+
+
+def _write_cache(cache: Path, volumes: dict[str, dict]) -> None:
+    partial = cache.with_name(f"{cache.name}.{os.getpid()}.partial")  # two runs may scan at once
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps({"version": CACHE_VERSION, "volumes": volumes}))
+        os.replace(partial, cache)
+    except OSError as error:
+        logger.warning("metadata cache {} can't be written ({}); the next start scans again", cache, error)
