@@ -29,8 +29,16 @@ class MaskSettings(NamedTuple):
     kind: str
     pairs: tuple[Pair, ...]
 
+    @classmethod
+    def make(
+        cls, kind: str, accelerations: list[int], center_fractions: list[float] | None
+    ) -> "MaskSettings":
+        """Pairs from lists; without fractions fastMRI's rule 0.32 / R, which is 0.08 at 4 and 0.04 at 8."""
+        fractions = center_fractions or [0.32 / acceleration for acceleration in accelerations]
+        return cls(kind, tuple(map(Pair, accelerations, fractions)))
+
     def center_fraction(self, acceleration: int) -> float:
-        """The listed fraction, or fastMRI's rule 0.32 / R for an acceleration that is not listed."""
+        """The listed fraction, or the rule's for an acceleration that is not listed."""
         return dict(self.pairs).get(acceleration, 0.32 / acceleration)
 
 

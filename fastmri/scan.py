@@ -1,13 +1,13 @@
 """Which volumes a folder holds: scanned once, remembered in JSON, filtered afterwards."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 from loguru import logger
 from tqdm import tqdm
 
+from fastmri.atomic import replacing
 from fastmri.volumes import Volume, describe_volume
 
 CACHE_VERSION = 1
@@ -88,10 +88,9 @@ def _read_cache(cache: Path | None) -> dict[str, dict]:
 
 
 def _write_cache(cache: Path, volumes: dict[str, dict]) -> None:
-    partial = cache.with_name(f"{cache.name}.{os.getpid()}.partial")  # two runs may scan at once
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps({"version": CACHE_VERSION, "volumes": volumes}))
-        os.replace(partial, cache)
+        with replacing(cache) as partial:
+            partial.write_text(json.dumps({"version": CACHE_VERSION, "volumes": volumes}))
     except OSError as error:
         logger.warning("metadata cache {} can't be written ({}); the next start scans again", cache, error)

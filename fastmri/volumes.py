@@ -7,6 +7,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from fastmri.atomic import replacing
 from fastmri.header import Header, format_header, parse_header
 
 TARGET = "reconstruction_esc"  # reconstruction_rss has another contrast and is never the target here
@@ -134,8 +135,7 @@ def write_volume(
         maximum=right - left - 1,
     )
     target = target.astype(np.float32)
-    partial = Path(f"{path}.partial")
-    with h5py.File(partial, "w") as file:
+    with replacing(path) as partial, h5py.File(partial, "w") as file:
         file["kspace"] = kspace.astype(np.complex64)
         file[TARGET] = target
         file["ismrmrd_header"] = format_header(header)
@@ -143,7 +143,6 @@ def write_volume(
         file.attrs["max"] = float(target.max())
         file.attrs["norm"] = float(np.linalg.norm(target.astype(np.float64)))
         file.attrs.update(attributes)
-    os.replace(partial, path)
 
 
 def read_kspace(path: str | Path, slices: list[int]) -> np.ndarray:

@@ -1,0 +1,113 @@
+"""From YAML and a.b=value to a Config, with errors that a user can act on."""
+
+import difflib
+import hashlib
+import types
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from config.schema import Config
+
+
+def load_config(path: Path, overrides: list[str] = ()) -> Config:
+    """The options of a YAML file, then those of `a.b=value`. Raises ValueError that lists every fault."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ValueError(f"{path}: can't be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    if content is not None and not isinstance(content, dict):
+        raise ValueError(f"{path}: must hold options as 'name: value', holds a {type(content).__name__}")
+    return make_config(content or {}, overrides)
+
+
+def make_config(content: dict, overrides: list[str] = ()) -> Config:
+    """A Config from plain values and `a.b=value` overrides."""
+    for override in overrides:
+        content = _override(content, override)
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise ValueError("\n".join(_explain(fault) for fault in error.errors())) from None
+
+
+def plain_config(config: Config) -> dict:
+    """The resolved options as values of JSON and YAML, as stored in runs and checkpoints."""
+    return config.model_dump(mode="json", by_alias=True)
+
+
+def dump_config(config: Config) -> str:
+    """The resolved options as YAML."""
+    return yaml.safe_dump(plain_config(config), sort_keys=False)
+
+
+def config_sha256(config: Config) -> str:
+    """Identifies the resolved options."""
+    return hashlib.sha256(dump_config(config).encode()).hexdigest()
+
+
+def _override(content: dict, override: str) -> dict:
+    name, equals, value = override.partition("=")
+    if not equals or not all(part.isidentifier() for part in name.split(".")):
+        raise ValueError(f"'{override}': an option is set by a.b=value, such as train.steps=100")
+    try:
+        value = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ValueError(f"{name}: '{value}' is not a YAML value") from None
+    *groups, last = name.split(".")
+    return _with(content, groups, last, value)
+
+
+def _with(content: dict, groups: list[str], last: str, value: Any) -> dict:
+    """`content` with one value set, as a copy; another model's name drops the options of the old one."""
+    if not groups:
+        if last == "name" and content.get("name", value) != value:
+            content = {}
+        return content | {last: value}
+    inner = content.get(groups[0])
+    inner = inner if isinstance(inner, dict) else {}
+    return content | {groups[0]: _with(inner, groups[1:], last, value)}
+
+
+def _explain(fault: dict) -> str:
+    """One line for one fault: where, what is allowed, what was given."""
+    place = [str(part) for part in fault["loc"]]
+    if len(place) > 1 and place[0] == "model":  # pydantic inserts the tag of the union
+        place = [place[0], *place[2:]]
+    name = ".".join(place)
+    if fault["type"] == "extra_forbidden":
+        return f"{name}: unknown option{_suggest(place, fault['loc'])}"
+    if fault["type"] == "union_tag_invalid":
+        given, expected = fault["ctx"]["tag"], fault["ctx"]["expected_tags"]
+        return f"{name}.name: must be {expected.replace(', ', ' or ')}, got '{given}'"
+    message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    given = "" if fault["type"] == "value_error" else f", got {fault['input']!r}"
+    return f"{name}: {message}{given}" if name else f"{message}{given}"
+
+
+def _suggest(place: list[str], loc: tuple) -> str:
+    allowed = _option_names(Config, [str(part) for part in loc[:-1]])
+    close = difflib.get_close_matches(place[-1], allowed, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(allowed)}"
+
+
+def _option_names(group: type[BaseModel], path: list[str]) -> list[str]:
+    """The option names of a group of the schema, followed by name or by a union's tag."""
+    fields = {info.alias or name: info for name, info in group.model_fields.items()}
+    if not path:
+        return list(fields)
+    candidates = _groups(fields[path[0]].annotation)
+    if len(candidates) > 1:  # a model: the next part of the path is its name
+        candidates = [c for c in candidates if c.model_fields["name"].default == path[1]]
+        return _option_names(candidates[0], path[2:])
+    return _option_names(candidates[0], path[1:])
+
+
+def _groups(annotation: Any) -> list[type[BaseModel]]:
+    if get_origin(annotation) in (Annotated, Union, types.UnionType):
+        return [group for part in get_args(annotation) for group in _groups(part)]
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []

@@ -1,0 +1,150 @@
+"""Every option once: its default, unit, range and one line of help."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+class Options(BaseModel):
+    """A group of options; unknown names are errors, values can't change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Augment(Options):
+    """How training slices vary beyond their own scan."""
+
+    flip: bool = Field(False, description="mirror rows and columns, each half of the time")
+    phase: float = Field(0.0, ge=0, description="radians: spread of an added smooth phase")
+    intensity: float = Field(0.0, ge=0, le=1, description="log units: spread of a smooth receive field")
+    noise: float = Field(0.0, ge=0, le=1, description="largest added noise std, over the image's maximum")
+
+
+class Data(Options):
+    """Where the volumes are and how slices are drawn from them."""
+
+    path: Path | None = Field(None, description="folder with singlecoil_train/ and singlecoil_val/")
+    train: Path | None = Field(None, description="training folder or file, instead of PATH/singlecoil_train")
+    val: Path | None = Field(None, description="validation folder or file, instead of PATH/singlecoil_val")
+    batch_size: int = Field(8, ge=1, description="slices per step and process")
+    num_workers: int = Field(4, ge=0, description="processes that read slices; 0 reads in the main one")
+    adjacent_slices: Literal[1, 3, 5, 7, 9] = Field(1, description="slices that the network sees")
+    crop_rows: int | None = Field(None, ge=11, description="random rows per training slice; null: all")
+    cache: Path | None = Field(
+        Path("~/.cache/extreme-mri/volumes.json"), description="remembered metadata; null: scan every time"
+    )
+    acquisitions: list[str] | None = Field(None, description="only these acquisitions; null: all")
+    sample_rate: float = Field(1.0, gt=0, le=1, description="fraction of the training slices")
+    volume_sample_rate: float = Field(1.0, gt=0, le=1, description="fraction of the volumes")
+    augment: Augment = Augment()
+
+
+class Masks(Options):
+    """Which phase-encode columns are kept."""
+
+    kind: Literal[
+        "random", "random_exact", "equispaced", "equispaced_fraction", "magic", "magic_fraction"
+    ] = Field("random", description="fastMRI's mask functions; random_exact keeps exactly round(W / R)")
+    accelerations: list[Annotated[int, Field(ge=2)]] = Field([4, 8, 16, 32], min_length=1)
+    center_fractions: list[Annotated[float, Field(gt=0, lt=1)]] | None = Field(
+        None, description="fully sampled centre, one per acceleration; null: 0.32 / acceleration"
+    )
+
+    @model_validator(mode="after")
+    def _pairs(self) -> "Masks":
+        if self.center_fractions and len(self.accelerations) != len(self.center_fractions):
+            raise ValueError(
+                f"one center fraction per acceleration: {len(self.accelerations)} accelerations, "
+                f"{len(self.center_fractions)} center_fractions"
+            )
+        if len(set(self.accelerations)) != len(self.accelerations):
+            raise ValueError(f"accelerations must differ, got {self.accelerations}")
+        return self
+
+
+class AdaptiveCSNet(Options):
+    """The baseline cascade (arXiv 2004.07339)."""
+
+    name: Literal["adaptive_cs_net"] = "adaptive_cs_net"
+    blocks: int = Field(10, ge=1, le=100, description="iterations, each with weights of its own")
+    filters: list[Annotated[int, Field(ge=1)]] = Field(
+        [16, 32, 64, 128], min_length=1, description="features per scale, finest first"
+    )
+    threshold: float = Field(0.001, ge=0, description="soft thresholds at the start, in feature units")
+    phase_prior: bool = Field(True, description="feed what departs from the centre's smooth phase")
+    background_prior: bool = Field(True, description="feed what lies in the centre's air")
+    background_level: float = Field(0.1, gt=0, lt=1, description="air: below this part of the maximum")
+    gradient_step: bool = Field(True, description="a data step of learned size in every block")
+    data_consistency: bool = Field(True, description="put the measured samples back at the end")
+
+
+class UNet(Options):
+    """fastMRI's U-Net, as a reference."""
+
+    name: Literal["unet"] = "unet"
+    channels: int = Field(32, ge=1, description="features of the first level; doubled at each pooling")
+    pools: int = Field(4, ge=1, le=7, description="number of poolings")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    data_consistency: bool = Field(False, description="put the measured samples back at the end")
+
+
+def _named(model: object) -> object:
+    """The baseline is the model where none is named."""
+    return {"name": "adaptive_cs_net", **model} if isinstance(model, dict) else model
+
+
+Model = Annotated[
+    Annotated[AdaptiveCSNet | UNet, Field(discriminator="name")],
+    BeforeValidator(_named),
+]
+
+
+class Loss(Options):
+    """Weights of the loss terms, on magnitudes over the volume's maximum."""
+
+    ms_ssim: float = Field(0.84, ge=0)
+    ssim: float = Field(0.0, ge=0)
+    l1: float = Field(0.16, ge=0)
+
+    @model_validator(mode="after")
+    def _some(self) -> "Loss":
+        if not (self.ms_ssim or self.ssim or self.l1):
+            raise ValueError("at least one weight must be above 0")
+        return self
+
+
+class Train(Options):
+    """The optimisation, AdamW with warm-up and cosine decay."""
+
+    steps: int = Field(100_000, ge=1, description="optimizer steps in all")
+    lr: float = Field(1e-3, gt=0, le=1, description="highest learning rate")
+    warmup: int = Field(500, ge=0, description="steps until the highest learning rate")
+    weight_decay: float = Field(1e-4, ge=0, description="on weights of convolutions alone")
+    clip: float = Field(1.0, gt=0, description="largest gradient norm")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated")
+    bf16: bool = Field(True, description="convolutions in bfloat16 on CUDA; physics never")
+    validate_every: int = Field(5000, ge=1, description="steps")
+    save_every: int = Field(1000, ge=1, description="steps")
+    log_every: int = Field(50, ge=1, description="steps")
+
+
+class Validate(Options):
+    """Evaluation."""
+
+    batch_size: int = Field(8, ge=1, description="slices at once; changes no number")
+    volumes: int | None = Field(None, ge=1, description="during training, only so many; null: all")
+    samples: int = Field(1, ge=1, description="samples to average per slice, for models that draw noise")
+
+
+class Config(Options):
+    """All options of a run."""
+
+    seed: int = Field(0, ge=0, description="of data order, masks, variations, noise and weights")
+    device: Literal["auto", "cuda", "cpu"] = "auto"
+    data: Data = Data()
+    masks: Masks = Masks()
+    model: Model = AdaptiveCSNet()
+    loss: Loss = Loss()
+    train: Train = Train()
+    validation: Validate = Field(Validate(), alias="validate")
