@@ -1,0 +1,169 @@
+"""DICOM images on disk: one volume for each series and echo, ordered by position."""
+
+import re
+import struct
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pydicom
+
+from fastmri.pictures import Pictures, first_line
+
+# what pydicom and its decoders raise on damaged files and on codecs that are not installed
+DAMAGED = (
+    OSError, EOFError, ValueError, KeyError, AttributeError, TypeError,
+    NotImplementedError, RuntimeError, struct.error, pydicom.errors.InvalidDicomError,
+)  # fmt: skip
+TAGS = [
+    "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "EchoTime", "SliceLocation", "InstanceNumber",
+    "ImagePositionPatient", "ImageOrientationPatient", "SeriesDescription", "ScanningSequence",
+    "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel",
+]  # fmt: skip
+
+
+class Frame(NamedTuple):
+    """One DICOM file's place in its volume."""
+
+    path: Path
+    name: str  # relative to the source
+    series: str
+    echo_time: float | None  # ms
+    subject: str
+    acquisition: str
+    size: tuple[int, int]  # (rows, columns)
+    orientation: tuple[float, ...] | None  # direction cosines of rows and columns
+    position: float  # along the slice normal, mm; only the order matters
+
+
+class DicomVolumes(NamedTuple):
+    volumes: list[Pictures]
+    skipped: list[tuple[Path, str]]
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Whether the file says that it is DICOM, by its magic or else by its name."""
+    if path.suffix.lower() in (".dcm", ".ima", ".dicom"):
+        return True
+    try:
+        with open(path, "rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def dicom_volumes(files: list[tuple[Path, str]]) -> DicomVolumes:
+    """Sort DICOM files, (path, name) each, into volumes by their headers; pixels are read later."""
+    groups, skipped = defaultdict(list), []
+    for path, name in files:
+        try:
+            frame = read_frame(path, name)
+        except ValueError as error:
+            skipped.append((path, str(error)))
+        else:
+            groups[frame.series, frame.echo_time].append(frame)
+    volumes = []
+    for frames in groups.values():
+        frames.sort(key=lambda frame: (frame.position, frame.name))
+        reason = why_no_volume(frames)
+        if reason:
+            skipped.append((frames[0].path, reason))
+        else:
+            volumes.append(_pictures(frames))
+    return DicomVolumes(volumes, skipped)
+
+
+def _pictures(frames: list[Frame]) -> Pictures:
+    first = frames[0]
+    return Pictures(
+        path=first.path,
+        name=first.name,
+        subject=first.subject,
+        acquisition=first.acquisition,
+        read=lambda: np.stack([read_pixels(frame) for frame in frames]),
+    )
+
+
+def read_frame(path: Path, name: str) -> Frame:
+    """Read a header; raises ValueError with the reason if the file holds no single image."""
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
+        if "Rows" not in header or "Columns" not in header:
+            raise ValueError("DICOM without an image")
+        if int(header.get("NumberOfFrames") or 1) > 1:
+            raise ValueError("multi-frame DICOM; convert it to single frames or to NIfTI first")
+        if int(header.get("SamplesPerPixel") or 1) != 1:
+            raise ValueError("colour DICOM; only grey images are MR magnitudes")
+        return _frame(path, name, header)
+    except DAMAGED as error:
+        raise ValueError(_reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    own = type(error) is ValueError and "DICOM" in str(error)
+    return str(error) if own else f"not a readable DICOM file ({first_line(error)})"
+
+
+def _frame(path: Path, name: str, header: pydicom.Dataset) -> Frame:
+    orientation = header.get("ImageOrientationPatient")
+    echo_time = header.get("EchoTime")
+    series = str(header.get("SeriesInstanceUID") or Path(name).parent)
+    return Frame(
+        path=path,
+        name=name,
+        series=series,
+        echo_time=None if echo_time is None else float(echo_time),
+        subject=str(header.get("PatientID") or header.get("StudyInstanceUID") or series),
+        acquisition=_label(header),
+        size=(int(header.Rows), int(header.Columns)),
+        orientation=tuple(round(float(cosine), 2) for cosine in orientation) if orientation else None,
+        position=_position(header),
+    )
+
+
+def _label(header: pydicom.Dataset) -> str:
+    """A short word for the contrast, without the echo, so that tables by acquisition stay short."""
+    sequence = header.get("ScanningSequence") or ""
+    sequence = sequence if isinstance(sequence, str) else "_".join(sequence)
+    text = str(header.get("SeriesDescription") or sequence).upper()
+    return re.sub(r"[^A-Z0-9]+", "_", text).strip("_")[:24] or "IMPORTED"
+
+
+def _position(header: pydicom.Dataset) -> float:
+    if header.get("SliceLocation") is not None:
+        return float(header.SliceLocation)
+    corner, cosines = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
+    if corner and cosines:
+        cosines = np.array(cosines, dtype=float)
+        return float(np.cross(cosines[:3], cosines[3:]) @ np.array(corner, dtype=float))
+    return float(header.get("InstanceNumber") or 0)
+
+
+def why_no_volume(frames: list[Frame]) -> str | None:
+    """Why the files of one series and echo, ordered by position, are not one stack of slices."""
+    sizes = sorted({frame.size for frame in frames})
+    if len(sizes) > 1:
+        text = ", ".join(f"{rows}x{columns}" for rows, columns in sizes)
+        return f"series of {len(frames)} files mixes image sizes {text}"
+    if len({frame.orientation for frame in frames}) > 1:
+        return f"series of {len(frames)} files mixes slice orientations (a localizer?)"
+    places = len({frame.position for frame in frames})
+    if places < len(frames):
+        return (
+            f"series of {len(frames)} files has {places} positions (a time series, or magnitude and phase?)"
+        )
+    return None
+
+
+def read_pixels(frame: Frame) -> np.ndarray:
+    """The image (H, W) as displayed, row 0 on top, after the rescale of its header."""
+    try:
+        dataset = pydicom.dcmread(frame.path)
+        pixels = dataset.pixel_array
+        slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+    except DAMAGED as error:
+        raise ValueError(f"{frame.name} has no readable pixels ({first_line(error)})") from None
+    if slope is None and intercept is None:
+        return pixels
+    return pixels * np.float32(1 if slope is None else slope) + np.float32(intercept or 0)

@@ -1,0 +1,230 @@
+"""Images of any scanner as emulated single-coil volumes in fastMRI's layout."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from loguru import logger
+from skimage.filters import threshold_otsu
+from tqdm import tqdm
+
+from fastmri.dicom import dicom_volumes, is_dicom_file
+from fastmri.emulate import RawData, emulate
+from fastmri.phase import smooth_phase
+from fastmri.pictures import Pictures, array_pictures, is_array_file
+from fastmri.volumes import write_volume
+
+MAX_MAGNITUDE = 1e-3  # the order of fastMRI's knees
+SMALLEST = 8  # pixels a side; SSIM's window is 7
+SPLITS = ("train", "val")
+
+
+class ImportReport(NamedTuple):
+    written: list[Path]
+    skipped: list[tuple[Path, str]]  # (file, reason)
+    ignored: int  # files of other kinds
+
+
+class _Found(NamedTuple):
+    volumes: list[Pictures]
+    skipped: list[tuple[Path, str]]
+    ignored: int
+
+
+def import_images(
+    source: Path,
+    out: Path,
+    *,
+    snr: float = 30.0,
+    seed: int = 0,
+    matrix: int | tuple[int, int] | None = None,
+    slice_axis: int | None = None,
+    val_fraction: float = 0.2,
+    split: str | None = None,
+    acquisition: str | None = None,
+) -> ImportReport:
+    """Write every volume of images under `source` to `out`/singlecoil_{train,val}.
+
+    `snr`: mean magnitude of the foreground over the standard deviation of the complex noise in the image.
+    `matrix`: pixels of the longer side, or (rows, columns), by cropping k-space: the field of view stays.
+    `split`: all to 'train' or 'val'; else `val_fraction` of the volumes, by whole subjects where known.
+    A volume depends on `seed` and its own relative name alone. Raises ValueError on a wrong option.
+    """
+    source, out = Path(source), Path(out)
+    _check_options(source, out, snr, seed, matrix, slice_axis, val_fraction, split)
+    found = _find(source, slice_axis)
+    if source.is_file() and found.ignored:
+        raise ValueError(f"{source}: is no DICOM, NIfTI (.nii, .nii.gz) or .npy file")
+    folder = out / f"singlecoil_{split or 'train'}"
+    folder.mkdir(parents=True, exist_ok=True)
+    skipped, written, subjects = list(found.skipped), [], []
+    for path, reason in skipped:
+        logger.warning("{}: {}", path, reason)
+    number = _next_number(out)
+    for pictures in tqdm(found.volumes, desc="import", unit="volume", disable=None):
+        path = folder / f"file{number + len(written)}.h5"
+        try:
+            _import_one(pictures, path, snr=snr, seed=seed, matrix=matrix, acquisition=acquisition)
+        except ValueError as error:
+            logger.warning("{}: {}", pictures.path, error)
+            skipped.append((pictures.path, str(error)))
+        else:
+            written.append(path)
+            subjects.append(pictures.subject)
+    if split is None:
+        written = _move_to_val(written, subjects, out / "singlecoil_val", val_fraction)
+    report = ImportReport(written, skipped, found.ignored)
+    _log_summary(report, source, out)
+    return report
+
+
+def _check_options(source, out, snr, seed, matrix, slice_axis, val_fraction, split) -> None:
+    rules = [
+        (source.exists(), f"{source}: no such file or folder to import"),
+        (not out.is_file(), f"{out}: the output must be a folder, is a file"),
+        (snr > 0, f"snr must be positive, is {snr}"),
+        (seed >= 0, f"seed must be 0 or more, is {seed}"),
+        (slice_axis in (None, 0, 1, 2), f"slice axis must be 0, 1 or 2, is {slice_axis}"),
+        (0 <= val_fraction <= 1, f"val_fraction must be from 0 to 1, is {val_fraction}"),
+        (split in (None, *SPLITS), f"split must be train or val, is {split}"),
+    ]
+    sides = () if matrix is None else (matrix,) if isinstance(matrix, int) else matrix
+    # the centre of an even spectrum has no odd crop with the zero frequency at its own centre
+    even = all(side >= SMALLEST and side % 2 == 0 for side in sides) and len(sides) <= 2
+    rules.append((even, f"matrix must be even and at least {SMALLEST} a side, is {matrix}"))
+    for right, message in rules:
+        if not right:
+            raise ValueError(message)
+
+
+def _find(source: Path, slice_axis: int | None) -> _Found:
+    """Sort the files under `source` by kind; only DICOM headers are read."""
+    root = source.parent if source.is_file() else source
+    files = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
+    named = [(path, path.relative_to(root).as_posix()) for path in files]
+    arrays = [file for file in named if is_array_file(file[0])]
+    dicoms = [file for file in named if not is_array_file(file[0]) and is_dicom_file(file[0])]
+    volumes, skipped = dicom_volumes(dicoms)
+    volumes += [array_pictures(path, name, slice_axis=slice_axis) for path, name in arrays]
+    volumes.sort(key=lambda pictures: pictures.name)
+    return _Found(volumes, skipped, len(named) - len(arrays) - len(dicoms))
+
+
+def _next_number(out: Path) -> int:
+    """One above the highest file number in either folder, so that a second import adds to the first."""
+    names = [path.name for name in SPLITS for path in (out / f"singlecoil_{name}").glob("file*.h5")]
+    numbers = [int(match[1]) for name in names if (match := re.fullmatch(r"file(\d+)\.h5", name))]
+    return max(numbers, default=1000000) + 1
+
+
+def _import_one(pictures: Pictures, path: Path, *, snr, seed, matrix, acquisition) -> None:
+    images = pictures.read()
+    check_images(images)
+    size = matrix_of(images.shape[1:], matrix)
+    words = np.frombuffer(hashlib.sha256(pictures.name.encode()).digest(), dtype=np.uint32)
+    raw = emulate_scan(images, size=size, snr=snr, rng=np.random.default_rng([seed, *words.tolist()]))
+    phase = "phase of the input" if np.iscomplexobj(images) else "smooth random phase"
+    write_volume(
+        path,
+        raw.kspace,
+        raw.target,
+        acquisition=acquisition or pictures.acquisition,
+        acquired=(0, size[1]),
+        attributes={
+            "patient_id": "imported",
+            "emulated": f"single-coil k-space emulated from images, {phase}, complex Gaussian noise",
+            "source": pictures.name,
+            "source_size": "x".join(map(str, images.shape[1:])),
+            "seed": seed,
+            "snr": snr,
+        },
+    )
+
+
+def check_images(images: np.ndarray) -> None:
+    """Raise ValueError with the reason if images (S, H, W) can't be a scan."""
+    if min(images.shape[1:]) < SMALLEST:
+        raise ValueError(f"slices of {images.shape[1:]} are too small; {SMALLEST} pixels a side are needed")
+    broken = images.size - np.count_nonzero(np.isfinite(images))
+    if broken:
+        raise ValueError(f"{broken} of {images.size} values are NaN or infinite")
+    magnitude = np.abs(images)
+    if magnitude.max() == magnitude.min():
+        raise ValueError("every pixel is zero" if not magnitude.any() else "every pixel has the same value")
+
+
+def matrix_of(size: tuple[int, int], matrix: int | tuple[int, int] | None) -> tuple[int, int]:
+    """Rows and columns after the crop of k-space; an int keeps the pixels' aspect, rounded to even."""
+    if isinstance(matrix, int):
+        longer = max(size)
+        scaled = (2 * round(side * matrix / longer / 2) for side in size)
+        # rounding must not ask for more than there is, and no crop at all leaves odd sizes alone
+        want = (
+            size if matrix == longer else tuple(min(s, n - n % 2) for s, n in zip(scaled, size, strict=True))
+        )
+        want = want if matrix <= longer else (matrix, matrix)
+    else:
+        want = matrix or size
+    if want[0] > size[0] or want[1] > size[1]:
+        raise ValueError(f"images of {size[0]}x{size[1]} are smaller than the matrix asked for, {matrix}")
+    if min(want) < SMALLEST:
+        raise ValueError(f"a matrix of {want[0]}x{want[1]} is too small; {SMALLEST} a side are needed")
+    return int(want[0]), int(want[1])
+
+
+def emulate_scan(
+    images: np.ndarray, *, size: tuple[int, int], snr: float, rng: np.random.Generator
+) -> RawData:
+    """Raw data (S, 2h, w) of upright images (S, H, W): air oversamples the readout, rows stored flipped."""
+    scale = MAX_MAGNITUDE / float(np.abs(images).max())
+    scaled = (images[:, ::-1] * scale).astype(np.complex64)
+    magnitude = np.abs(scaled)
+    foreground = float(magnitude[magnitude > threshold_otsu(magnitude)].mean())
+    if not np.iscomplexobj(images):
+        scaled *= np.exp(1j * smooth_phase(scaled.shape, rng))
+    rows = images.shape[1]
+    # fastMRI's centre crop of 2H rows starts at H // 2
+    padded = np.pad(scaled, ((0, 0), (rows // 2, rows - rows // 2), (0, 0)))
+    return emulate(
+        padded,
+        columns=size[1],
+        recon_size=size,
+        acquired=(0, size[1]),
+        noise_std=foreground / snr,
+        rng=rng,
+    )
+
+
+def _move_to_val(written: list[Path], subjects: list[str], folder: Path, fraction: float) -> list[Path]:
+    """Move the last volumes to `folder`, cutting where one subject ends if there is such a place."""
+    folder.mkdir(exist_ok=True)
+    start = val_start(subjects, fraction)
+    if 0 < start < len(written) and subjects[start] in subjects[:start]:
+        logger.warning(
+            "train and val share a subject, so val says little; import a subject by itself with --split"
+        )
+    moved = [folder / path.name for path in written[start:]]
+    for path, target in zip(written[start:], moved, strict=True):
+        os.replace(path, target)
+    return written[:start] + moved
+
+
+def val_start(subjects: list[str], fraction: float) -> int:
+    """Index of the first volume of val: the cut between subjects that comes nearest to the fraction."""
+    count = len(subjects)
+    val = round(count * fraction)
+    if 0 < fraction < 1 and count > 1:
+        val = min(max(val, 1), count - 1)
+    ideal = count - val
+    cuts = [i for i in range(1, count) if not set(subjects[:i]) & set(subjects[i:])]
+    return min(cuts, key=lambda i: abs(i - ideal)) if cuts and 0 < val < count else ideal
+
+
+def _log_summary(report: ImportReport, source: Path, out: Path) -> None:
+    logger.info(
+        "{}: {} volumes written to {}, {} skipped with a message, {} files of other kinds",
+        source, len(report.written), out, len(report.skipped), report.ignored,
+    )  # fmt: skip

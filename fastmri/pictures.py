@@ -1,0 +1,115 @@
+"""Images on disk as upright volumes: the NIfTI and .npy readers, and what all readers give."""
+
+import re
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import nibabel
+import numpy as np
+from nibabel import orientations
+
+MODALITIES = re.compile(
+    r"(?:^|[^A-Z0-9])(FLAIR|MPRAGE|DWI|ADC|SWI|BOLD|T2STAR|T[12](?:W|CE|C|GD)?|PDF?S?W?)(?=$|[^A-Z0-9])"
+)
+SUBJECT = re.compile(r"(?:sub|subj|subject|patient|pat)[-_]?[a-z0-9]*\d+", re.IGNORECASE)
+# (slices, rows downwards, columns to the right) run towards these, as radiologists look at each plane
+UPRIGHT = {0: ("L", "I", "P"), 1: ("P", "I", "L"), 2: ("S", "P", "L")}  # sagittal, coronal, axial
+
+
+class Pictures(NamedTuple):
+    """One volume of images on disk, not yet read."""
+
+    path: Path  # the file, or the first one of a DICOM series
+    name: str  # the path relative to the source
+    subject: str  # volumes of one subject belong on one side of a split; never written to a file
+    acquisition: str
+    read: Callable[[], np.ndarray]  # (S, H, W), row 0 on top; raises ValueError with the reason alone
+
+
+def is_array_file(path: Path) -> bool:
+    """Whether the name is that of a NIfTI or .npy file."""
+    return path.name.lower().endswith((".nii", ".nii.gz", ".npy"))
+
+
+def array_pictures(path: Path, name: str, *, slice_axis: int | None) -> Pictures:
+    """The volume in one NIfTI or .npy file."""
+    read = read_npy if path.suffix.lower() == ".npy" else read_nifti
+    subject = SUBJECT.search(name)
+    return Pictures(
+        path=path,
+        name=name,
+        subject=subject[0].lower() if subject else name,
+        acquisition=label_from_name(path.name),
+        read=lambda: read(path, slice_axis=slice_axis),
+    )
+
+
+def label_from_name(name: str) -> str:
+    """The last modality in a file name: 'patient01_T2W.nii.gz' -> 'T2W'; 'IMPORTED' where there is none."""
+    found = MODALITIES.findall(name.upper())
+    return found[-1] if found else "IMPORTED"
+
+
+def read_npy(path: Path, *, slice_axis: int | None) -> np.ndarray:
+    """A real or complex array (S, H, W) or (H, W), row 0 on top; the shortest axis is the slices'."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(f"not a readable .npy file of numbers ({first_line(error)})") from None
+    array = _three_axes(array)
+    return np.moveaxis(array, shortest_axis(array.shape, slice_axis), 0)
+
+
+def read_nifti(path: Path, *, slice_axis: int | None) -> np.ndarray:
+    """A volume turned upright by its affine; the shortest axis is the slices', in the file's order."""
+    try:
+        image = nibabel.load(path)
+        array = np.asanyarray(image.dataobj)
+    except (OSError, ValueError, EOFError, zlib.error, nibabel.filebasedimages.ImageFileError) as error:
+        raise ValueError(f"not a readable NIfTI file ({first_line(error)})") from None
+    except nibabel.spatialimages.HeaderDataError as error:
+        raise ValueError(f"not a readable NIfTI header ({first_line(error)})") from None
+    array = _three_axes(array)
+    return _stand_upright(array, image.affine, shortest_axis(array.shape, slice_axis, last=True))
+
+
+def _stand_upright(array: np.ndarray, affine: np.ndarray, axis: int) -> np.ndarray:
+    """(S, H, W) by turns and mirrors of whole axes; the slices keep the order of the file."""
+    start = orientations.io_orientation(affine)
+    if np.isnan(start).any():  # a singular affine says nothing: take x to the right, y upwards
+        start = np.array([[0, -1], [1, 1], [2, 1]])
+    end = orientations.axcodes2ornt(UPRIGHT[int(start[axis, 0])])
+    end[0, 1] = start[axis, 1]
+    return orientations.apply_orientation(array, orientations.ornt_transform(start, end))
+
+
+def _three_axes(array: np.ndarray) -> np.ndarray:
+    """One slice gets its slice axis at the end where NIfTI has it; 4-D and non-numbers are refused."""
+    if array.dtype.kind not in "biufc":
+        raise ValueError(f"holds {array.dtype}, not real or complex numbers")
+    shape = array.shape
+    while array.ndim > 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3:
+        raise ValueError(f"is {len(shape)}-D with shape {shape}; 2-D or 3-D is allowed, so split it first")
+    if 0 in shape:
+        raise ValueError(f"is empty, with shape {shape}")
+    return array
+
+
+def shortest_axis(shape: tuple[int, ...], slice_axis: int | None, *, last: bool = False) -> int:
+    """The axis asked for, else the shortest; of equals the first, or the `last` as NIfTI stores them."""
+    if 1 in shape:  # a single slice, wherever it is
+        slice_axis = None
+    if slice_axis is not None:
+        return slice_axis
+    return 2 - int(np.argmin(shape[::-1])) if last else int(np.argmin(shape))
+
+
+def first_line(error: Exception) -> str:
+    """What a library's message says first, for messages of one line."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
