@@ -1,0 +1,293 @@
+"""The only entry: `python main.py COMMAND --help` tells the rest.
+
+Imports that take seconds (torch, matplotlib) stay inside the functions, so that --help is quick.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from loguru import logger
+
+
+def simulate(args: argparse.Namespace) -> int:
+    """make knee phantoms in fastMRI's layout"""
+    from fastmri.simulate import simulate
+
+    _console()
+    written = simulate(
+        args.out,
+        volumes=args.volumes,
+        slices=args.slices,
+        matrix=args.matrix,
+        recon=args.recon,
+        seed=args.seed,
+        val_fraction=args.val_fraction,
+        split=args.split,
+        workers=args.workers,
+    )
+    print(f"{len(written)} volumes in {args.out}")
+    return 0
+
+
+def import_(args: argparse.Namespace) -> int:
+    """turn DICOM, NIfTI or npy images into emulated single-coil volumes"""
+    from fastmri.importing import import_images
+
+    _console()
+    report = import_images(
+        args.source,
+        args.out,
+        snr=args.snr,
+        seed=args.seed,
+        matrix=args.matrix,
+        slice_axis=args.slice_axis,
+        val_fraction=args.val_fraction,
+        split=args.split,
+        acquisition=args.acquisition,
+    )
+    print(f"{len(report.written)} volumes in {args.out}, {len(report.skipped)} inputs left out")
+    return 0 if report.written else 1
+
+
+def check(args: argparse.Namespace) -> int:
+    """tell what is in a data folder, and what is wrong with it"""
+    from fastmri.check import check_folder, format_report
+
+    _console()
+    report = check_folder(args.data)
+    print(format_report(report))
+    return 1 if report.problems else 0
+
+
+def train(args: argparse.Namespace) -> int:
+    """train a model; the same command again resumes"""
+    from config.load import load_config
+    from trainer import distributed
+    from trainer.loop import train
+
+    config = load_config(args.config, args.overrides)
+    process = distributed.start(config.device)
+    _console(quiet=not process.main)
+    train(config, args.out, process)
+    distributed.stop()
+    return 0
+
+
+def validate(args: argparse.Namespace) -> int:
+    """PSNR, SSIM and NMSE of a run beside the zero-filled image"""
+    from trainer import distributed
+    from trainer.validate import load_run, validate
+
+    run = load_run(args.run, args.overrides)
+    process = distributed.start(run.config.device)
+    _console(quiet=not process.main)
+    validate(run, args.out, process)
+    distributed.stop()
+    return 0
+
+
+def reconstruct(args: argparse.Namespace) -> int:
+    """reconstruct files from a checkpoint"""
+    from trainer.distributed import choose_device
+    from trainer.reconstruct import reconstruct
+
+    _console()
+    written = reconstruct(
+        args.run,
+        args.input,
+        args.out,
+        slice_num=args.slice,
+        acceleration=args.acceleration,
+        samples=args.samples,
+        device=choose_device(args.device),
+    )
+    print("\n".join(map(str, written)))
+    return 0
+
+
+def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--volumes", type=_at_least(1), default=10, help="how many (10)")
+    parser.add_argument("--slices", type=_at_least(1), default=8, help="slices per volume (8)")
+    parser.add_argument("--matrix", type=_size, default=(640, 368), help="k-space ROWSxCOLUMNS (640x368)")
+    parser.add_argument("--recon", type=_at_least(1), default=320, help="side of the image, rows / 2 (320)")
+    parser.add_argument("--workers", type=_at_least(1), default=os.cpu_count(), help="processes (all cores)")
+    _add_split(parser)
+
+
+def _import_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="SRC", help="file or folder: DICOM, .nii, .nii.gz, .npy")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("--snr", type=float, default=30.0, help="mean foreground over the noise's std (30)")
+    parser.add_argument("--matrix", type=_size_or_side, help="longer side N, or HxW, by cropping k-space")
+    parser.add_argument("--slice-axis", type=int, choices=[0, 1, 2], help="default: the shortest axis")
+    parser.add_argument("--acquisition", help="label of the volumes, instead of one from their headers")
+    _add_split(parser)
+
+
+def _add_split(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--val-fraction", type=float, default=0.2, help="volumes for validation (0.2)")
+    parser.add_argument("--split", choices=["train", "val"], help="put every volume there instead")
+    parser.add_argument("--seed", type=_at_least(0), default=0, help="of anatomy, phase and noise (0)")
+
+
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "data", type=Path, metavar="DATA", help="data folder, or a folder of files, or a file"
+    )
+
+
+def _train_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, such as config/baseline.yaml")
+    _add_overrides(parser)
+    parser.add_argument("--out", type=Path, metavar="RUN", required=True, help="run directory")
+
+
+def _validate_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_run(parser)
+    _add_overrides(parser)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (RUN/validate)")
+
+
+def _reconstruct_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_run(parser)
+    parser.add_argument("input", type=Path, metavar="INPUT", help="HDF5 file with kspace, or folder of them")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder for files of the same names")
+    parser.add_argument("--slice", type=_at_least(0), metavar="K", help="also draw slice K, from 0")
+    parser.add_argument("--acceleration", type=_at_least(2), metavar="R", help="undersample full input x R")
+    parser.add_argument(
+        "--samples", type=_at_least(1), default=1, metavar="P", help="draws of a generative model"
+    )
+    parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="run directory or checkpoint file")
+
+
+def _add_overrides(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("overrides", nargs="*", metavar="a.b=value", help="options, such as train.steps=1000")
+
+
+def _size(text: str) -> tuple[int, int]:
+    rows, _, columns = text.lower().partition("x")
+    if not (rows.isdigit() and columns.isdigit()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not ROWSxCOLUMNS, such as 640x368")
+    return int(rows), int(columns)
+
+
+def _size_or_side(text: str) -> int | tuple[int, int]:
+    return int(text) if text.isdigit() else _size(text)
+
+
+def _at_least(lowest: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdigit() or int(text) < lowest:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least {lowest}")
+        return int(text)
+
+    return number
+
+
+class Command(NamedTuple):
+    """A subcommand; the first line of its function's docstring is its help."""
+
+    run: Callable[[argparse.Namespace], int]
+    arguments: Callable[[argparse.ArgumentParser], None]
+    examples: list[str]
+
+
+COMMANDS = {
+    "simulate": Command(
+        simulate,
+        _simulate_arguments,
+        [
+            "simulate data/phantoms --volumes 30 --slices 8",
+            "simulate data/small --volumes 30 --matrix 256x160 --recon 128",
+        ],
+    ),
+    "import": Command(
+        import_,
+        _import_arguments,
+        ["import scans/ data/mine --snr 30", "import brain.nii.gz data/mine --split val --matrix 128"],
+    ),
+    "check": Command(check, _check_arguments, ["check data/phantoms", "check file1000001.h5"]),
+    "train": Command(
+        train,
+        _train_arguments,
+        [
+            "train config/baseline.yaml data.path=data/phantoms --out runs/baseline",
+            "train config/unet.yaml data.path=data/phantoms train.lr=3e-4 --out runs/unet",
+        ],
+    ),
+    "validate": Command(
+        validate,
+        _validate_arguments,
+        [
+            "validate runs/baseline",
+            "validate runs/baseline data.path=data/other --out runs/baseline/other",
+        ],
+    ),
+    "reconstruct": Command(
+        reconstruct,
+        _reconstruct_arguments,
+        [
+            "reconstruct runs/baseline data/phantoms/singlecoil_val out --slice 4 --acceleration 8",
+            "reconstruct runs/baseline/checkpoints/best.pt file1000001.h5 out",
+        ],
+    ),
+}
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line; argparse itself ends with exit code 2 on a wrong one."""
+    parser = argparse.ArgumentParser(prog="main.py", description="Extreme accelerated MRI, x4 to x32.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        about = command.run.__doc__.splitlines()[0]
+        sub = subparsers.add_parser(
+            name,
+            help=about,
+            description=f"{about[0].upper()}{about[1:]}.",
+            epilog="\n".join(["examples:", *(f"  python main.py {example}" for example in command.examples)]),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.arguments(sub)
+    if arguments and arguments[0] in COMMANDS:  # options may stand between positional arguments
+        chosen = subparsers.choices[arguments[0]]
+        return chosen.parse_intermixed_args(arguments[1:], argparse.Namespace(command=arguments[0]))
+    return parser.parse_args(arguments)
+
+
+def _console(quiet: bool = False) -> None:
+    """Log to the console without breaking progress bars; quiet leaves warnings and errors."""
+    from tqdm import tqdm
+
+    logger.remove()
+    logger.add(
+        lambda text: tqdm.write(text, file=sys.stderr, end=""),
+        format="<dim>{time:HH:mm:ss}</dim> <level>{message}</level>",
+        level="WARNING" if quiet else "INFO",
+        colorize=sys.stderr.isatty(),
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; gives the exit code: 2 for what the user can mend, told without a traceback."""
+    args = parse(arguments)
+    try:
+        return COMMANDS[args.command].run(args)
+    except (ValueError, OSError, FloatingPointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

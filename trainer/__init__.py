@@ -1,0 +1,1 @@
+"""Everything that runs: training, evaluation, reconstruction, and what they write."""

@@ -1,0 +1,79 @@
+"""Checkpoints: all that a run needs to go on, and all that an evaluation needs to begin."""
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from config.load import make_config, plain_config
+from config.schema import Config
+from custom_nn.model import build_model
+from fastmri.atomic import replacing
+
+SCHEMA = 1
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint file holds."""
+
+    config: Config
+    step: int
+    best: float | None  # highest mean SSIM of a validation so far
+    state: dict[str, Any]  # state dicts: model, ema, optimizer
+
+
+def make_model(config: Config) -> nn.Module:
+    """The config's model, with weights that depend on the seed alone."""
+    torch.manual_seed(config.seed)
+    options = config.model.model_dump(exclude={"name"})
+    return build_model(config.model.name, options | {"adjacent_slices": config.data.adjacent_slices})
+
+
+def save(path: Path, config: Config, *, step: int, best: float | None, state: dict[str, Any]) -> None:
+    """Write a checkpoint, atomically."""
+    versions = {"torch": torch.__version__, "schema": SCHEMA}
+    content = {"config": plain_config(config), "step": step, "best": best, "versions": versions, **state}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        torch.save(content, partial)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint; nothing in the file is executed. Raises ValueError in one line."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        schema = content["versions"]["schema"]
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such checkpoint") from None
+    except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, OSError) as error:
+        raise ValueError(f"{path}: not a checkpoint of this program ({type(error).__name__})") from None
+    if schema != SCHEMA:
+        raise ValueError(f"{path}: written with schema {schema}, this program reads {SCHEMA}")
+    config = make_config(content["config"])
+    state = {name: content[name] for name in ("model", "ema", "optimizer")}
+    return Checkpoint(config, content["step"], content["best"], state)
+
+
+def find(run: Path) -> Path:
+    """The checkpoint that a run directory or a path means: best, else last."""
+    if run.is_file():
+        return run
+    for name in ("best", "last"):
+        if (path := run / "checkpoints" / f"{name}.pt").is_file():
+            return path
+    raise ValueError(f"{run}: neither a checkpoint nor a run directory with checkpoints/best.pt or last.pt")
+
+
+def run_directory(checkpoint: Path) -> Path:
+    """The run that a checkpoint file belongs to."""
+    folder = checkpoint.resolve().parent
+    return folder.parent if folder.name == "checkpoints" else folder
+
+
+def load_model(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
+    """The averaged weights, ready to evaluate."""
+    model = make_model(checkpoint.config)
+    model.load_state_dict(checkpoint.state["ema"])
+    return model.to(device).eval()

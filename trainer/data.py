@@ -1,0 +1,108 @@
+"""Volumes and loaders as a config asks for them."""
+
+from pathlib import Path
+
+from loguru import logger
+from torch.utils.data import DataLoader
+
+from config.schema import Config
+from fastmri.augment import Augmentation
+from fastmri.dataset import EvaluationSlices, TrainingSlices, collate
+from fastmri.masks import MaskSettings, center_lines
+from fastmri.sampling import EvaluationBatches, TrainingBatches
+from fastmri.scan import sample_indices, scan_volumes, select_volumes
+from fastmri.volumes import Volume
+from trainer.distributed import Process
+from trainer.signals import leave_signals_to_parent
+
+
+def mask_settings(config: Config) -> MaskSettings:
+    """The config's masks, as the fastmri package takes them."""
+    masks = config.masks
+    return MaskSettings.make(masks.kind, masks.accelerations, masks.center_fractions)
+
+
+def find_volumes(config: Config, part: str) -> list[Volume]:
+    """The fully sampled volumes with a target of part 'train' or 'val', filtered as the config asks."""
+    source = data_folder(config, part)
+    cache = config.data.cache.expanduser() if config.data.cache else None
+    volumes = scan_volumes(source, cache)
+    usable = [volume for volume in volumes if volume.has_target and not volume.has_mask]
+    if not usable:
+        raise ValueError(f"{source}: none of {len(volumes)} volumes is fully sampled and has a target")
+    if len(usable) < len(volumes):
+        logger.warning(
+            "{}: {} volumes without target or with a mask are left out", source, len(volumes) - len(usable)
+        )
+    usable = select_volumes(
+        usable,
+        acquisitions=config.data.acquisitions,
+        sample_rate=config.data.volume_sample_rate,
+        seed=config.seed,
+    )
+    check_masks(mask_settings(config), usable)
+    return usable
+
+
+def data_folder(config: Config, part: str) -> Path:
+    """Where the volumes of part 'train' or 'val' are."""
+    own = {"train": config.data.train, "val": config.data.val}[part]
+    if own is None and config.data.path is None:
+        raise ValueError(
+            f"data.path: not set; name the folder that holds singlecoil_{part}/ (or data.{part})"
+        )
+    return own or config.data.path / f"singlecoil_{part}"
+
+
+def check_masks(masks: MaskSettings, volumes: list[Volume]) -> None:
+    """Raises ValueError if a setting can't work at a width that occurs."""
+    for width in sorted({volume.kspace_shape[2] for volume in volumes}):
+        for pair in masks.pairs:
+            center_lines(masks.kind, width, *pair)
+
+
+def training_loader(config: Config, volumes: list[Volume], process: Process, start: int) -> DataLoader:
+    """Batches from step `start` to the last, the same whatever the number of workers."""
+    data = config.data
+    dataset = TrainingSlices(
+        volumes,
+        mask_settings(config),
+        adjacent_slices=data.adjacent_slices,
+        crop_rows=data.crop_rows,
+        augmentation=Augmentation(**data.augment.model_dump()),
+    )
+    batches = TrainingBatches(
+        volumes,
+        indices=sample_indices(len(dataset), data.sample_rate, config.seed),
+        batch_size=data.batch_size,
+        seed=config.seed,
+        start=start,
+        stop=config.train.steps,
+        rank=process.rank,
+        world=process.world,
+    )
+    return _loader(config, dataset, batches, process)
+
+
+def evaluation_loader(config: Config, volumes: list[Volume], process: Process) -> DataLoader:
+    """Every slice of this process's volumes at every acceleration, in order."""
+    dataset = EvaluationSlices(volumes, mask_settings(config), adjacent_slices=config.data.adjacent_slices)
+    batches = EvaluationBatches(
+        volumes,
+        config.masks.accelerations,
+        batch_size=config.validation.batch_size,
+        rank=process.rank,
+        world=process.world,
+    )
+    return _loader(config, dataset, batches, process)
+
+
+def _loader(config: Config, dataset, batches, process: Process) -> DataLoader:
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        num_workers=min(config.data.num_workers, len(batches)),
+        collate_fn=collate,
+        worker_init_fn=leave_signals_to_parent,
+        pin_memory=process.device.type == "cuda",
+    )

@@ -1,0 +1,71 @@
+"""Several processes as one: device, rank, and what they exchange."""
+
+import os
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, distributed
+
+
+class Process(NamedTuple):
+    """This process among those that torchrun started, or the only one."""
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def main(self) -> bool:
+        return self.rank == 0
+
+
+def start(device: str) -> Process:
+    """Join the other processes, if torchrun started several. `device`: auto, cuda or cpu."""
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", 0)))
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    if world > 1 and not distributed.is_initialized():
+        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    return Process(chosen, rank, world)
+
+
+def stop() -> None:
+    """Leave the group."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def choose_device(device: str, local_rank: int = 0) -> torch.device:
+    """auto is CUDA where there is one. Raises ValueError if CUDA is asked for in vain."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: cuda was asked for, but no CUDA device is available; use auto or cpu")
+    if device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", local_rank)
+
+
+def gather(values: list[Any], process: Process) -> list[Any]:
+    """The lists of all processes joined, on every one of them."""
+    if process.world == 1:
+        return values
+    parts: list[list[Any]] = [[] for _ in range(process.world)]
+    distributed.all_gather_object(parts, values)
+    return [value for part in parts for value in part]
+
+
+def mean(values: Tensor, process: Process) -> Tensor:
+    """The mean over all processes, elementwise."""
+    if process.world > 1:
+        distributed.all_reduce(values)
+        values = values / process.world
+    return values
+
+
+def any_true(flag: bool, process: Process) -> bool:
+    """Whether the flag is set on any process; all of them must ask."""
+    if process.world == 1:
+        return flag
+    flags = torch.tensor(float(flag), device=process.device)
+    distributed.all_reduce(flags)
+    return bool(flags > 0)

@@ -1,0 +1,235 @@
+"""Training: one loop for every model, whose progress is one integer, `step`."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from loguru import logger
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from config.load import dump_config
+from config.schema import Config
+from custom_nn.model import parameter_count
+from fastmri.atomic import replacing
+from fastmri.dataset import Slice, collate, to_device
+from fastmri.volumes import Volume
+from trainer import checkpoint, log
+from trainer.data import find_volumes, training_loader
+from trainer.distributed import Process, mean
+from trainer.estimate import training_memory
+from trainer.evaluate import Evaluation, evaluate, mean_ssim
+from trainer.figures import draw_panels
+from trainer.noise import training_noise
+from trainer.objectives import generator_loss
+from trainer.optimizer import learning_rate, update_average
+from trainer.recent import Recent
+from trainer.signals import due_stop, stop_signals
+from trainer.state import State, make_state, resume
+from trainer.tables import format_rows, rows
+
+
+def train(config: Config, out: Path, process: Process) -> None:
+    """Train until `train.steps`, from the run's last checkpoint if it has one."""
+    train_volumes, val_volumes = find_volumes(config, "train"), find_volumes(config, "val")
+    state = make_state(config, process)
+    resume(state, config, out)
+    if process.main:
+        prepare_folder(config, out)
+    announce(state, config, train_volumes, val_volumes, process)
+    if state.step < config.train.steps:
+        run(state, config, out, train_volumes, val_volumes, process)
+
+
+def prepare_folder(config: Config, out: Path) -> None:
+    """Make the run directory, with the resolved config."""
+    (out / "checkpoints").mkdir(parents=True, exist_ok=True)
+    with replacing(out / "config.yaml") as partial:
+        partial.write_text(dump_config(config))
+    log.to_file(out / "train.log")
+
+
+def announce(
+    state: State, config: Config, train_volumes: list[Volume], val_volumes: list[Volume], process: Process
+) -> None:
+    """Say what will be trained on what, and the memory it takes."""
+    if not process.main:
+        return
+    slices = sum(volume.num_slices for volume in train_volumes)
+    logger.info(
+        "data    {} slices of {} volumes; {} to validate", slices, len(train_volumes), len(val_volumes)
+    )
+    parameters = parameter_count(state.model)
+    sample = _one_slice(config, train_volumes, process)
+    memory = training_memory(copy.deepcopy(state.model).cpu(), sample, config)
+    logger.info(
+        "model   {}, {:,} parameters, about {:.1f} GiB on {}",
+        config.model.name,
+        parameters,
+        memory / 2**30,
+        process.device,
+    )
+    if state.step >= config.train.steps:
+        logger.info("nothing to do: the run is complete at step {}", state.step)
+    else:
+        logger.info(
+            "steps   {} to {}, {} slices each",
+            state.step,
+            config.train.steps,
+            config.data.batch_size * process.world,
+        )
+
+
+def _one_slice(config: Config, volumes: list[Volume], process: Process) -> Slice:
+    """A training sample, drawn here in this process."""
+    loader = training_loader(config, volumes, process, start=config.train.steps - 1)
+    return collate([loader.dataset[next(iter(loader.batch_sampler))[0]]])
+
+
+def run(
+    state: State,
+    config: Config,
+    out: Path,
+    train_volumes: list[Volume],
+    val_volumes: list[Volume],
+    process: Process,
+) -> None:
+    """Step until the end or a signal; validate, save and log on the way."""
+    options = config.train
+    model = _distribute(state.model, process)
+    history = log.History(out, state.step) if process.main else None
+    recent = Recent()
+    loader = training_loader(config, train_volumes, process, state.step)
+    with stop_signals() as signals, _progress(state.step, options.steps, process) as bar:
+        for batch in loader:
+            losses = train_step(model, state, to_device(batch, process.device), config, process)
+            recent.add(state.step, batch.fname, losses)
+            state.step += 1
+            bar.update()
+            logging = _due(state.step, options.log_every, options.steps)
+            stopping = due_stop(signals, logging, process)
+            validating = _due(state.step, options.validate_every, options.steps) and not stopping
+            saving = _due(state.step, options.save_every, options.steps) or stopping
+            if logging or validating or saving:
+                recent.check()  # nothing is saved after a loss that is not finite
+            if logging:
+                log_losses(recent, state.step, history, bar, config, process)
+            if validating:
+                validate_step(state, config, out, val_volumes, history, process)
+            if saving:
+                save_last(state, config, out, process)
+            if stopping:
+                break
+    if process.main:
+        history.close()
+        message = "stopped at step {}; the same command resumes" if stopping else "finished at step {}"
+        logger.info(message, state.step)
+
+
+def _due(step: int, every: int, last: int) -> bool:
+    return step % every == 0 or step == last
+
+
+def _distribute(model: nn.Module, process: Process) -> nn.Module:
+    if process.world == 1:
+        return model
+    return DistributedDataParallel(
+        model, device_ids=[process.device] if process.device.type == "cuda" else None
+    )
+
+
+def _progress(start: int, stop: int, process: Process) -> tqdm:
+    return tqdm(
+        desc="train", initial=start, total=stop, unit="step", disable=not process.main, smoothing=0.05
+    )
+
+
+def train_step(
+    model: nn.Module, state: State, batch: Slice, config: Config, process: Process
+) -> dict[str, Tensor]:
+    """One optimizer step; gives its detached losses and gradient norm, still on the device."""
+    options = config.train
+    noise = training_noise(config.seed, process.rank, state.step, process.device)
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(state.step, options)
+    bf16 = options.bf16 and process.device.type == "cuda"
+    model.train()
+    with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
+        reconstruction = model(batch.masked_kspace, batch.mask, noise)
+    loss = generator_loss(reconstruction, batch, config.loss)
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.total.backward()
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), options.clip)
+    state.optimizer.step()
+    update_average(state.average, state.model, options.ema, state.step)
+    return {name: value.detach() for name, value in loss._asdict().items()} | {"gradient_norm": norm.detach()}
+
+
+def log_losses(
+    recent: Recent, step: int, history: log.History | None, bar: tqdm, config: Config, process: Process
+) -> None:
+    """Mean losses over processes to bar, metrics.jsonl and TensorBoard."""
+    means = recent.mean()
+    values = mean(torch.stack(list(means.values())), process).tolist()
+    if history is None:
+        return
+    named = dict(zip(means, values, strict=True))
+    rate = (bar.format_dict["rate"] or 0.0) * config.data.batch_size * process.world
+    bar.set_postfix_str(f"loss {named['total']:.4f}, {rate:.1f} slices/s")
+    lr = learning_rate(step - 1, config.train)
+    history.write(step, "train", {**named, "lr": lr, "slices_per_second": rate})
+
+
+def validate_step(
+    state: State,
+    config: Config,
+    out: Path,
+    volumes: list[Volume],
+    history: log.History | None,
+    process: Process,
+) -> None:
+    """Score the averaged weights; keep them as best.pt if they are the best so far."""
+    volumes = volumes[: config.validation.volumes]
+    evaluation = evaluate(state.average, volumes, config, process)
+    score = mean_ssim(evaluation.scores)
+    better = state.best is None or score > state.best
+    state.best = score if better else state.best
+    if history is None:
+        return
+    table = rows(evaluation.scores)
+    tqdm.write(f"\nstep {state.step}\n{format_rows(table)}\n")
+    write_validation(state.step, table, evaluation, out, history)
+    if better:
+        _save(state, config, out / "checkpoints" / "best.pt")
+
+
+def write_validation(
+    step: int, table: list[dict[str, Any]], evaluation: Evaluation, out: Path, history: log.History
+) -> None:
+    """Validation metrics and example pictures of a step."""
+    values = {
+        f"{name}_x{row['acceleration']}_{row['method']}": row[name]["mean"]
+        for row in table
+        if row["acquisition"] == "all"
+        for name in ("psnr", "ssim", "nmse")
+    }
+    history.write(step, "validate", values)
+    for acceleration in sorted({example.acceleration for example in evaluation.examples}):
+        path = out / "samples" / f"step{step:07d}_x{acceleration}.png"
+        panels = [example.panel for example in evaluation.examples if example.acceleration == acceleration]
+        draw_panels(path, panels, f"x{acceleration}, step {step}")
+        history.write_picture(step, f"x{acceleration}", np.asarray(Image.open(path).convert("RGB")))
+
+
+def save_last(state: State, config: Config, out: Path, process: Process) -> None:
+    """Write last.pt."""
+    if process.main:
+        _save(state, config, out / "checkpoints" / "last.pt")
+
+
+def _save(state: State, config: Config, path: Path) -> None:
+    checkpoint.save(path, config, step=state.step, best=state.best, state=state.tensors())

@@ -1,0 +1,36 @@
+"""The noise that generative models draw."""
+
+import hashlib
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from custom_nn.model import Noise
+
+
+def training_noise(seed: int, rank: int, step: int, device: torch.device) -> Noise:
+    """Noise of one training step; also seeds torch, so that dropout repeats with it."""
+    torch.manual_seed(_seed(seed, rank, step))
+    return partial(torch.randn, device=device)
+
+
+def evaluation_noise(
+    seed: int, fnames: list[str], slice_nums: list[int], sample: int, device: torch.device
+) -> Noise:
+    """Noise with one generator per slice and sample: batch size, order and process count change nothing."""
+    generators = [
+        torch.Generator().manual_seed(_seed(seed, fname, slice_num, sample))
+        for fname, slice_num in zip(fnames, slice_nums, strict=True)
+    ]
+
+    def noise(shape: tuple[int, ...]) -> Tensor:
+        assert shape[0] == len(generators), f"one row of noise per slice: {shape} for {len(generators)}"
+        return torch.stack([torch.randn(shape[1:], generator=g) for g in generators]).to(device)
+
+    return noise
+
+
+def _seed(*parts: object) -> int:
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1  # torch takes 63 bits

@@ -1,0 +1,36 @@
+"""AdamW, its learning rate as a function of the step, and averaged weights."""
+
+import math
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+
+from config.schema import Train
+
+
+def make_optimizer(model: nn.Module, options: Train) -> AdamW:
+    """AdamW (Loshchilov & Hutter 2019); weight decay on the weights of convolutions alone."""
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": options.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return AdamW([group for group in groups if group["params"]], lr=options.lr)
+
+
+def learning_rate(step: int, options: Train) -> float:
+    """Linear warm-up, then half a cosine down to 1 % of the highest rate."""
+    if step < options.warmup:
+        return options.lr * (step + 1) / options.warmup
+    progress = (step - options.warmup) / max(options.steps - options.warmup, 1)
+    return options.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Move averaged weights towards the model's; a young average forgets its start faster."""
+    decay = min(decay, (1 + step) / (10 + step))
+    old, new = list(average.parameters()), [parameter.detach() for parameter in model.parameters()]
+    torch._foreach_lerp_(old, new, 1 - decay)

@@ -1,0 +1,30 @@
+"""The losses of the last steps, kept on the device so that no step waits for them."""
+
+import torch
+from torch import Tensor
+
+
+class Recent:
+    """The losses since they were last logged."""
+
+    def __init__(self):
+        self.losses: list[dict[str, Tensor]] = []
+        self.unchecked: list[tuple[int, list[str], dict[str, Tensor]]] = []
+
+    def add(self, step: int, fnames: list[str], losses: dict[str, Tensor]) -> None:
+        self.losses.append(losses)
+        self.unchecked.append((step, fnames, losses))
+
+    def check(self) -> None:
+        """Raises FloatingPointError that names the first step, and its files, whose loss or gradient was not finite."""
+        finite = [torch.stack(list(losses.values())).isfinite().all() for _, _, losses in self.unchecked]
+        for (step, fnames, _), fine in zip(self.unchecked, torch.stack(finite).tolist(), strict=True):
+            if not fine:
+                files = ", ".join(sorted(set(fnames)))
+                raise FloatingPointError(f"loss or gradient is not finite at step {step}, files {files}")
+        self.unchecked = []
+
+    def mean(self) -> dict[str, Tensor]:
+        """Means since the last call, which forgets them."""
+        losses, self.losses = self.losses, []
+        return {name: torch.stack([step[name] for step in losses]).mean() for name in losses[0]}

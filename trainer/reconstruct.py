@@ -1,0 +1,175 @@
+"""The `reconstruct` command: from undersampled files to images, with what their masks tell."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import torch
+from loguru import logger
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from config.schema import Config
+from custom_nn.model import ZeroFilled
+from fastmri.atomic import replacing
+from fastmri.dataset import Slice, collate, make_slice, read_hybrid, to_device
+from fastmri.fourier import fft1c
+from fastmri.masks import achieved_acceleration, evaluation_mask
+from fastmri.physics import apply_mask
+from fastmri.scan import list_files
+from fastmri.volumes import Volume, describe_volume, read_kspace, read_mask, read_target
+from trainer import checkpoint
+from trainer.data import mask_settings
+from trainer.evaluate import sample_image
+from trainer.figures import Panel, draw_panels
+from trainer.objectives import magnitude
+
+
+class Sampling(NamedTuple):
+    """How a file is, or will be, undersampled."""
+
+    mask: np.ndarray  # bool (W,)
+    acceleration: int  # nominal
+    achieved: float
+
+
+class Volumetric(NamedTuple):
+    """A reconstructed file, in its own units."""
+
+    samples: np.ndarray  # float32 (P, S, h, w)
+    zero_filled: np.ndarray  # float32 (S, h, w)
+    dc_residual: float  # ||M F_w x - y|| / ||y||, the largest of all samples
+
+
+def reconstruct(
+    run: Path,
+    source: Path,
+    out: Path,
+    *,
+    slice_num: int | None,
+    acceleration: int | None,
+    samples: int,
+    device: torch.device,
+) -> list[Path]:
+    """Reconstruct a file, or every file of a folder, into `out`; gives the paths written."""
+    found = checkpoint.load(checkpoint.find(run))
+    model = checkpoint.load_model(found, device)
+    if samples > 1 and not model.stochastic:
+        raise ValueError(f"--samples {samples}: {found.config.model.name} draws no noise, it has one sample")
+    files = list_files(source)
+    if out.resolve() == files[0].resolve().parent:
+        raise ValueError(f"{out}: is the folder of the input, whose files would be overwritten")
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    for path in tqdm(files, desc="reconstruct", unit="file", disable=len(files) == 1):
+        volume = describe_volume(path)
+        if slice_num is not None and not 0 <= slice_num < volume.num_slices:
+            raise ValueError(f"--slice {slice_num}: {path} has slices 0 to {volume.num_slices - 1}")
+        sampling = choose_sampling(volume, acceleration, found.config)
+        result = reconstruct_volume(model, volume, sampling, found.config, samples, device)
+        written.append(out / volume.fname)
+        write_result(written[-1], result, sampling)
+        if slice_num is not None:
+            written.append(out / f"{path.stem}_slice{slice_num}.png")
+            draw_slice(written[-1], volume, result, sampling, slice_num)
+    return written
+
+
+def choose_sampling(volume: Volume, acceleration: int | None, config: Config) -> Sampling:
+    """The file's own mask or missing columns, else a mask of the asked (or the config's first) acceleration.
+
+    Raises ValueError if an acceleration is asked of a file that is undersampled already.
+    """
+    acquired, mask = volume.acquired, read_mask(volume.path) if volume.has_mask else None
+    if mask is None:
+        mask = sampled_columns(volume)
+        present = np.flatnonzero(mask)
+        if present.size and mask[present[0] : present[-1] + 1].all():  # only padding is missing
+            mask, acquired = None, (max(acquired[0], int(present[0])), min(acquired[1], int(present[-1]) + 1))
+    if mask is not None:
+        achieved = achieved_acceleration(mask, acquired)
+        if acceleration is not None:
+            raise ValueError(
+                f"--acceleration {acceleration}: {volume.path} is undersampled already, x{achieved:.1f}"
+            )
+        return Sampling(mask, round(achieved), achieved)
+    if acceleration is None:
+        acceleration = config.masks.accelerations[0]
+        logger.info("{} is fully sampled: undersampling it x{}", volume.fname, acceleration)
+    settings = mask_settings(config)
+    fraction = settings.center_fraction(acceleration)
+    mask = evaluation_mask(settings.kind, volume.fname, volume.kspace_shape[2], acceleration, fraction)
+    return Sampling(mask, acceleration, achieved_acceleration(mask, acquired))
+
+
+def sampled_columns(volume: Volume) -> np.ndarray:
+    """Columns of k-space that hold anything, bool (W,), one slice in memory at a time."""
+    held = np.zeros(volume.kspace_shape[2], dtype=bool)
+    for k in range(volume.num_slices):
+        held |= (read_kspace(volume.path, [k])[0] != 0).any(axis=0)
+    return held
+
+
+@torch.inference_mode()
+def reconstruct_volume(
+    model: nn.Module, volume: Volume, sampling: Sampling, config: Config, samples: int, device: torch.device
+) -> Volumetric:
+    """Every slice of a file, `samples` times."""
+    images, zero_filled, misfit, energy = [], [], torch.zeros(samples), 0.0
+    size = config.validation.batch_size
+    for start in range(0, volume.num_slices, size):
+        stop = min(start + size, volume.num_slices)
+        batch = to_device(_batch(volume, range(start, stop), sampling, config), device)
+        native = [sample_image(model, batch, config, k) for k in range(samples)]
+        images.append(torch.stack([magnitude(x, volume.recon_size)[:, 0] for x in native]).cpu())
+        zero = ZeroFilled()(batch.masked_kspace, batch.mask, None).image
+        zero_filled.append(magnitude(zero, volume.recon_size)[:, 0].cpu())
+        middle = batch.masked_kspace.shape[1] // 2
+        measured = batch.masked_kspace[:, middle : middle + 1]
+        misfit += torch.stack([_energy(apply_mask(fft1c(x), batch.mask) - measured) for x in native])
+        energy += float(_energy(measured))
+    residual = float((misfit.max() / energy).sqrt()) if energy else 0.0
+    return Volumetric(torch.cat(images, dim=1).numpy(), torch.cat(zero_filled).numpy(), residual)
+
+
+def _energy(data: Tensor) -> Tensor:
+    return data.abs().double().square().sum().cpu()
+
+
+def _batch(volume: Volume, slices: range, sampling: Sampling, config: Config) -> Slice:
+    mask = torch.from_numpy(sampling.mask)
+    adjacent = config.data.adjacent_slices
+    return collate(
+        [
+            make_slice(volume, k, read_hybrid(volume, k, adjacent), mask, None, sampling.acceleration)
+            for k in slices
+        ]
+    )
+
+
+def write_result(path: Path, result: Volumetric, sampling: Sampling) -> None:
+    """Write a file in fastMRI's submission format, with what was sampled and how well it is kept."""
+    samples = result.samples
+    with replacing(path) as partial, h5py.File(partial, "w") as file:
+        file["reconstruction"] = samples[0] if len(samples) == 1 else samples.mean(0)
+        file["mask"] = sampling.mask
+        if len(samples) > 1:
+            file["samples"] = samples
+            file["std"] = samples.std(0, ddof=1)
+        file.attrs["acceleration"] = sampling.acceleration
+        file.attrs["achieved_acceleration"] = sampling.achieved
+        file.attrs["dc_residual"] = result.dc_residual
+
+
+def draw_slice(path: Path, volume: Volume, result: Volumetric, sampling: Sampling, slice_num: int) -> None:
+    """A slice beside its zero-filled image and, where they are known, its truth, error and std."""
+    images = result.samples[:, slice_num]
+    panel = Panel(
+        label=f"{volume.fname} slice {slice_num}\n{volume.acquisition}",
+        zero_filled=result.zero_filled[slice_num],
+        reconstruction=images.mean(0),
+        target=read_target(volume.path, slice_num) if volume.has_target else None,
+        std=images.std(0, ddof=1) if len(images) > 1 else None,
+    )
+    draw_panels(path, [panel], f"x{sampling.acceleration} (achieved x{sampling.achieved:.1f})")

@@ -1,0 +1,38 @@
+"""SIGINT and SIGTERM end training between two steps; a second one ends the program."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from trainer.distributed import Process, any_true
+
+
+@contextmanager
+def stop_signals() -> Iterator[list[int]]:
+    """A list that SIGINT and SIGTERM append to while the block runs."""
+    received: list[int] = []
+
+    def receive(number: int, frame: object) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    handlers = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def leave_signals_to_parent(worker: int) -> None:
+    """For a loader's process: Ctrl-C reaches it too, but its parent decides when to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def due_stop(signals: list[int], due: bool, process: Process) -> bool:
+    """Whether to stop now. Several processes agree on it, when they log, because asking costs a message."""
+    if process.world == 1:
+        return bool(signals)
+    return due and any_true(bool(signals), process)

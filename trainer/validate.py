@@ -1,0 +1,60 @@
+"""The `validate` command: a checkpoint on a validation set."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from loguru import logger
+
+from config.load import make_config, plain_config
+from config.schema import Config
+from trainer import checkpoint
+from trainer.data import data_folder, find_volumes
+from trainer.distributed import Process
+from trainer.evaluate import Evaluation, evaluate
+from trainer.figures import draw_panels
+from trainer.tables import format_rows, summarize, write_summary
+
+
+class Run(NamedTuple):
+    """A checkpoint to evaluate, with the options to evaluate it by."""
+
+    path: Path
+    found: checkpoint.Checkpoint
+    config: Config
+
+
+def load_run(run: Path, overrides: list[str]) -> Run:
+    """A run's checkpoint, its config changed by overrides; the model that its weights fit can't change."""
+    path = checkpoint.find(run)
+    found = checkpoint.load(path)
+    config = make_config(plain_config(found.config), overrides)
+    if config.model != found.config.model or config.data.adjacent_slices != found.config.data.adjacent_slices:
+        raise ValueError("model and data.adjacent_slices are fixed by the checkpoint; train another run")
+    return Run(path, found, config)
+
+
+def validate(run: Run, out: Path | None, process: Process) -> dict[str, Any]:
+    """Score a run's model; writes metrics.json, metrics.csv and pictures; gives the first."""
+    config = run.config
+    volumes = find_volumes(config, "val")[: config.validation.volumes]
+    model = checkpoint.load_model(run.found, process.device)
+    if config.validation.samples > 1 and not model.stochastic:
+        raise ValueError(f"validate.samples: {config.model.name} draws no noise, so it has one sample only")
+    logger.info("{}, step {}: {} volumes on {}", run.path, run.found.step, len(volumes), process.device)
+    evaluation = evaluate(model, volumes, config, process)
+    summary = summarize(evaluation.scores, config, data_folder(config, "val"))
+    if process.main:
+        write_results(summary, evaluation, config, out or checkpoint.run_directory(run.path) / "validate")
+    return summary
+
+
+def write_results(summary: dict[str, Any], evaluation: Evaluation, config: Config, out: Path) -> None:
+    """Print the table and where everything is; draw a picture per acceleration."""
+    write_summary(summary, out)
+    print(format_rows(summary["rows"]), end="\n\n")
+    pictures = []
+    for acceleration in config.masks.accelerations:
+        panels = [example.panel for example in evaluation.examples if example.acceleration == acceleration]
+        pictures.append(out / f"x{acceleration}.png")
+        draw_panels(pictures[-1], panels, f"{config.model.name}, x{acceleration}")
+    print(*[out / "metrics.json", out / "metrics.csv", *pictures], sep="\n")
