@@ -8,17 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 from loguru import logger
-from skimage.filters import threshold_otsu
 from tqdm import tqdm
 
 from fastmri.dicom import dicom_volumes, is_dicom_file
-from fastmri.emulate import RawData, emulate
-from fastmri.phase import smooth_phase
 from fastmri.pictures import Pictures, array_pictures, is_array_file
+from fastmri.rescan import SMALLEST, check_images, emulate_scan, matrix_of
 from fastmri.volumes import write_volume
 
-MAX_MAGNITUDE = 1e-3  # the order of fastMRI's knees
-SMALLEST = 8  # pixels a side; SSIM's window is 7
 SPLITS = ("train", "val")
 
 
@@ -50,7 +46,8 @@ def import_images(
 
     `snr`: mean magnitude of the foreground over the standard deviation of the complex noise in the image.
     `matrix`: pixels of the longer side, or (rows, columns), by cropping k-space: the field of view stays.
-    `split`: all to 'train' or 'val'; else `val_fraction` of the volumes, by whole subjects where known.
+    `split`: all to 'train' or 'val'; else `val_fraction` of the volumes, at least one of two or more, by
+    whole subjects where they are known. `slice_axis`: of NIfTI and .npy arrays, else their shortest.
     A volume depends on `seed` and its own relative name alone. Raises ValueError on a wrong option.
     """
     source, out = Path(source), Path(out)
@@ -58,16 +55,31 @@ def import_images(
     found = _find(source, slice_axis)
     if source.is_file() and found.ignored:
         raise ValueError(f"{source}: is no DICOM, NIfTI (.nii, .nii.gz) or .npy file")
+    for path, reason in found.skipped:
+        logger.warning("{}: {}", path, reason)
+    try:
+        report = _write_all(
+            found, out, split, val_fraction, snr=snr, seed=seed, matrix=matrix, acquisition=acquisition
+        )
+    except OSError as error:
+        raise ValueError(f"{out}: cannot be written ({error})") from None
+    logger.info(
+        "{}: {} volumes written to {}, {} skipped with a message, {} files of other kinds",
+        source, len(report.written), out, len(report.skipped), report.ignored,
+    )  # fmt: skip
+    return report
+
+
+def _write_all(found: _Found, out: Path, split: str | None, val_fraction: float, **options) -> ImportReport:
+    """Write one volume after the other; those that can't be read are named and left out."""
     folder = out / f"singlecoil_{split or 'train'}"
     folder.mkdir(parents=True, exist_ok=True)
     skipped, written, subjects = list(found.skipped), [], []
-    for path, reason in skipped:
-        logger.warning("{}: {}", path, reason)
     number = _next_number(out)
     for pictures in tqdm(found.volumes, desc="import", unit="volume", disable=None):
         path = folder / f"file{number + len(written)}.h5"
         try:
-            _import_one(pictures, path, snr=snr, seed=seed, matrix=matrix, acquisition=acquisition)
+            _import_one(pictures, path, **options)
         except ValueError as error:
             logger.warning("{}: {}", pictures.path, error)
             skipped.append((pictures.path, str(error)))
@@ -75,10 +87,9 @@ def import_images(
             written.append(path)
             subjects.append(pictures.subject)
     if split is None:
+        # last, because only now is it known how many could be read
         written = _move_to_val(written, subjects, out / "singlecoil_val", val_fraction)
-    report = ImportReport(written, skipped, found.ignored)
-    _log_summary(report, source, out)
-    return report
+    return ImportReport(written, skipped, found.ignored)
 
 
 def _check_options(source, out, snr, seed, matrix, slice_axis, val_fraction, split) -> None:
@@ -122,6 +133,8 @@ def _next_number(out: Path) -> int:
 
 def _import_one(pictures: Pictures, path: Path, *, snr, seed, matrix, acquisition) -> None:
     images = pictures.read()
+    if images.dtype.kind in "biu":  # the magnitude of the smallest integer overflows
+        images = images.astype(np.float32)
     check_images(images)
     size = matrix_of(images.shape[1:], matrix)
     words = np.frombuffer(hashlib.sha256(pictures.name.encode()).digest(), dtype=np.uint32)
@@ -144,60 +157,6 @@ def _import_one(pictures: Pictures, path: Path, *, snr, seed, matrix, acquisitio
     )
 
 
-def check_images(images: np.ndarray) -> None:
-    """Raise ValueError with the reason if images (S, H, W) can't be a scan."""
-    if min(images.shape[1:]) < SMALLEST:
-        raise ValueError(f"slices of {images.shape[1:]} are too small; {SMALLEST} pixels a side are needed")
-    broken = images.size - np.count_nonzero(np.isfinite(images))
-    if broken:
-        raise ValueError(f"{broken} of {images.size} values are NaN or infinite")
-    magnitude = np.abs(images)
-    if magnitude.max() == magnitude.min():
-        raise ValueError("every pixel is zero" if not magnitude.any() else "every pixel has the same value")
-
-
-def matrix_of(size: tuple[int, int], matrix: int | tuple[int, int] | None) -> tuple[int, int]:
-    """Rows and columns after the crop of k-space; an int keeps the pixels' aspect, rounded to even."""
-    if isinstance(matrix, int):
-        longer = max(size)
-        scaled = (2 * round(side * matrix / longer / 2) for side in size)
-        # rounding must not ask for more than there is, and no crop at all leaves odd sizes alone
-        want = (
-            size if matrix == longer else tuple(min(s, n - n % 2) for s, n in zip(scaled, size, strict=True))
-        )
-        want = want if matrix <= longer else (matrix, matrix)
-    else:
-        want = matrix or size
-    if want[0] > size[0] or want[1] > size[1]:
-        raise ValueError(f"images of {size[0]}x{size[1]} are smaller than the matrix asked for, {matrix}")
-    if min(want) < SMALLEST:
-        raise ValueError(f"a matrix of {want[0]}x{want[1]} is too small; {SMALLEST} a side are needed")
-    return int(want[0]), int(want[1])
-
-
-def emulate_scan(
-    images: np.ndarray, *, size: tuple[int, int], snr: float, rng: np.random.Generator
-) -> RawData:
-    """Raw data (S, 2h, w) of upright images (S, H, W): air oversamples the readout, rows stored flipped."""
-    scale = MAX_MAGNITUDE / float(np.abs(images).max())
-    scaled = (images[:, ::-1] * scale).astype(np.complex64)
-    magnitude = np.abs(scaled)
-    foreground = float(magnitude[magnitude > threshold_otsu(magnitude)].mean())
-    if not np.iscomplexobj(images):
-        scaled *= np.exp(1j * smooth_phase(scaled.shape, rng))
-    rows = images.shape[1]
-    # fastMRI's centre crop of 2H rows starts at H // 2
-    padded = np.pad(scaled, ((0, 0), (rows // 2, rows - rows // 2), (0, 0)))
-    return emulate(
-        padded,
-        columns=size[1],
-        recon_size=size,
-        acquired=(0, size[1]),
-        noise_std=foreground / snr,
-        rng=rng,
-    )
-
-
 def _move_to_val(written: list[Path], subjects: list[str], folder: Path, fraction: float) -> list[Path]:
     """Move the last volumes to `folder`, cutting where one subject ends if there is such a place."""
     folder.mkdir(exist_ok=True)
@@ -216,15 +175,8 @@ def val_start(subjects: list[str], fraction: float) -> int:
     """Index of the first volume of val: the cut between subjects that comes nearest to the fraction."""
     count = len(subjects)
     val = round(count * fraction)
-    if 0 < fraction < 1 and count > 1:
+    if fraction < 1 and count > 1:  # both sides get something
         val = min(max(val, 1), count - 1)
     ideal = count - val
     cuts = [i for i in range(1, count) if not set(subjects[:i]) & set(subjects[i:])]
     return min(cuts, key=lambda i: abs(i - ideal)) if cuts and 0 < val < count else ideal
-
-
-def _log_summary(report: ImportReport, source: Path, out: Path) -> None:
-    logger.info(
-        "{}: {} volumes written to {}, {} skipped with a message, {} files of other kinds",
-        source, len(report.written), out, len(report.skipped), report.ignored,
-    )  # fmt: skip
