@@ -1,0 +1,1 @@
+"""A knee that varies from volume to volume: anatomy in millimetres, tissues, contrasts, coil."""
