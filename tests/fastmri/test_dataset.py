@@ -1,0 +1,159 @@
+"""Slices are what the files hold, drawn reproducibly whatever the number of workers."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from fastmri.augment import Augmentation, augment
+from fastmri.dataset import (
+    EvaluationDraw,
+    EvaluationSlices,
+    TrainingDraw,
+    TrainingSlices,
+    collate,
+    read_hybrid,
+)
+from fastmri.fourier import ifft1c
+from fastmri.image import center_crop
+from fastmri.masks import MaskSettings, evaluation_mask
+from fastmri.physics import apply_mask
+from fastmri.sampling import EvaluationBatches, TrainingBatches
+from fastmri.scan import scan_volumes
+from fastmri.volumes import read_target
+
+MASKS = MaskSettings.make("random", [4, 8], None)
+STILL = Augmentation(flip=False, phase=0, intensity=0, noise=0)
+VARIED = Augmentation(flip=True, phase=0.5, intensity=0.2, noise=0.05)
+
+
+@pytest.fixture
+def volumes(tiny_data):
+    return scan_volumes(tiny_data / "singlecoil_train")
+
+
+def training(volumes, **changes) -> TrainingSlices:
+    options = {"adjacent_slices": 1, "crop_rows": None, "augmentation": STILL} | changes
+    return TrainingSlices(volumes, MASKS, **options)
+
+
+def batches(volumes, **changes) -> TrainingBatches:
+    count = sum(volume.num_slices for volume in volumes)
+    options = {"indices": list(range(count)), "batch_size": 2, "seed": 0, "start": 0, "stop": 20} | changes
+    return TrainingBatches(volumes, **options)
+
+
+def test_a_slice_is_the_masked_file(volumes):
+    dataset = EvaluationSlices(volumes, MASKS, adjacent_slices=1)
+    sample = dataset[EvaluationDraw(4, 8)]
+    assert (sample.fname, sample.slice_num, sample.acceleration) == ("file1000002.h5", 1, 8)
+    hybrid = read_hybrid(volumes[1], 1, 1)
+    assert torch.equal(sample.masked_kspace, apply_mask(hybrid, sample.mask))
+    expected = evaluation_mask("random", "file1000002.h5", 40, 8, 0.04)
+    assert np.array_equal(sample.mask[0, 0], expected)
+    assert torch.equal(sample.target[0], torch.from_numpy(read_target(volumes[1].path, 1)))
+    full = center_crop(ifft1c(hybrid).abs(), sample.recon_size)
+    torch.testing.assert_close(full, sample.target)
+    assert sample.max_value.item() == pytest.approx(volumes[1].max_value)
+
+
+def test_neighbours_and_repeated_edges(volumes):
+    volume = volumes[2]
+    single = [read_hybrid(volume, k, 1)[0] for k in range(4)]
+    for k, neighbours in ((0, [0, 0, 1]), (1, [0, 1, 2]), (3, [2, 3, 3])):
+        assert torch.equal(read_hybrid(volume, k, 3), torch.stack([single[n] for n in neighbours]))
+
+
+def test_masks_do_not_depend_on_the_list_of_accelerations(volumes):
+    alone = EvaluationSlices(volumes, MaskSettings.make("random", [8], None), adjacent_slices=1)
+    among = EvaluationSlices(volumes, MASKS, adjacent_slices=1)
+    assert torch.equal(alone[EvaluationDraw(0, 8)].mask, among[EvaluationDraw(0, 8)].mask)
+
+
+def test_training_draws_repeat_with_their_seed_and_differ_otherwise(volumes):
+    dataset = training(volumes, augmentation=VARIED)
+    first, again, other = (dataset[TrainingDraw(0, (0, 0, step, 0))] for step in (5, 5, 6))
+    assert torch.equal(first.masked_kspace, again.masked_kspace)
+    assert torch.equal(first.target, again.target)
+    assert not torch.equal(first.masked_kspace, other.masked_kspace)
+    masks = {tuple(dataset[TrainingDraw(0, (0, 0, step, 0))].mask.flatten().tolist()) for step in range(30)}
+    assert len(masks) > 20
+
+
+def test_every_acceleration_is_drawn(volumes):
+    dataset = training(volumes)
+    drawn = {dataset[TrainingDraw(0, (0, 0, step, 0))].acceleration for step in range(20)}
+    assert drawn == {4, 8}
+
+
+def test_row_crops_are_rows_of_the_whole(volumes):
+    draw = TrainingDraw(0, (0, 0, 0, 0))
+    whole, crop = training(volumes)[draw], training(volumes, crop_rows=12)[draw]
+    assert crop.masked_kspace.shape == (1, 12, 48)
+    assert crop.recon_size == (12, 32)
+    starts = [k for k in range(21) if torch.equal(whole.masked_kspace[:, k : k + 12], crop.masked_kspace)]
+    assert len(starts) == 1
+    assert torch.equal(whole.target[:, starts[0] : starts[0] + 12], crop.target)
+    assert torch.equal(whole.scale, crop.scale)
+
+
+def test_varied_data_still_fit_their_target(volumes):
+    seed = (0, 0, 3, 0)
+    sample = training(volumes, augmentation=VARIED)[TrainingDraw(0, seed)]
+    varied = augment(read_hybrid(volumes[0], 0, 1), VARIED, volumes[0].acquired, np.random.default_rng(seed))
+    torch.testing.assert_close(sample.target, center_crop(ifft1c(varied).abs(), (32, 32)))
+    assert torch.equal(sample.masked_kspace, apply_mask(varied, sample.mask))
+    assert varied[..., :2].abs().max() == 0  # padding stays padding
+    assert varied[..., 46:].abs().max() == 0
+
+
+def test_no_variation_leaves_data_as_they_are(volumes):
+    hybrid = read_hybrid(volumes[0], 0, 1)
+    torch.testing.assert_close(augment(hybrid, STILL, (2, 46), np.random.default_rng(0)), hybrid)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_have_one_shape_and_do_not_depend_on_workers(volumes, workers):
+    loader = DataLoader(
+        training(volumes), batch_sampler=batches(volumes), num_workers=workers, collate_fn=collate
+    )
+    direct = [collate([training(volumes)[draw] for draw in draws]) for draws in batches(volumes)]
+    widths = set()
+    for batch, expected in zip(loader, direct, strict=True):
+        assert torch.equal(batch.masked_kspace, expected.masked_kspace)
+        assert torch.equal(batch.mask, expected.mask)
+        assert batch.masked_kspace.shape[:3] == (2, 1, 32)
+        widths.add(batch.masked_kspace.shape[-1])
+    assert widths == {40, 48}
+
+
+def test_an_epoch_draws_every_slice(volumes):
+    epoch = batches(volumes).batches_per_epoch
+    drawn = [draw.index for batch in batches(volumes, stop=epoch) for draw in batch]
+    assert set(drawn) == set(range(9))
+    assert len(drawn) == 10  # 7 slices of one width, one of them twice, and 2 of the other
+
+
+def test_resumed_order_equals_the_uninterrupted(volumes):
+    whole = list(batches(volumes))
+    assert list(batches(volumes, start=7)) == whole[7:]
+    assert len(batches(volumes, start=7)) == 13
+
+
+def test_ranks_share_a_global_batch(volumes):
+    parts = [list(batches(volumes, batch_size=1, rank=rank, world=2)) for rank in (0, 1)]
+    together = list(batches(volumes, batch_size=2))
+    for one, two, both in zip(*parts, together, strict=True):
+        assert [d.index for d in one + two] == [d.index for d in both]
+        assert one[0].seed != two[0].seed
+
+
+def test_evaluation_visits_every_slice_once_per_acceleration(volumes):
+    for world in (1, 2):
+        draws = [
+            draw
+            for rank in range(world)
+            for batch in EvaluationBatches(volumes, [4, 8], batch_size=2, rank=rank, world=world)
+            for draw in batch
+        ]
+        assert sorted(draws) == [EvaluationDraw(k, r) for k in range(9) for r in (4, 8)]
