@@ -1,0 +1,70 @@
+"""Losses equal piq's where both are defined, and stay finite where piq's gradient does not."""
+
+import piq
+import pytest
+import torch
+
+from custom_nn.losses import multi_scale_ssim, possible_scales, reconstruction_loss
+
+
+def pair(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    target = torch.nn.functional.avg_pool2d(torch.rand(2, 1, height + 4, width + 4), 5, stride=1)
+    return (target + 0.05 * torch.randn_like(target)).clamp(0, 1), target
+
+
+@pytest.mark.parametrize("size", [(161, 161), (170, 201), (320, 320)])
+def test_five_scales_equal_piq(size):
+    prediction, target = pair(*size)
+    expected = piq.multi_scale_ssim(prediction, target, data_range=1.0)
+    torch.testing.assert_close(multi_scale_ssim(prediction, target), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_fewer_scales_equal_piq_with_renormalised_weights():
+    prediction, target = pair(100, 128)
+    weights = torch.tensor([0.0448, 0.2856, 0.3001, 0.2363])
+    expected = piq.multi_scale_ssim(prediction, target, scale_weights=weights / weights.sum())
+    torch.testing.assert_close(multi_scale_ssim(prediction, target), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("side", "scales"), [(11, 1), (20, 1), (21, 2), (40, 2), (41, 3), (81, 4), (160, 4), (161, 5), (320, 5)]
+)
+def test_scales_that_fit(side, scales):
+    assert min(possible_scales(side), 5) == scales
+    image = torch.rand(1, 1, side, side)
+    assert multi_scale_ssim(image, image).item() == pytest.approx(1, abs=1e-5)
+
+
+def test_one_scale_is_ssim():
+    prediction, target = pair(64, 64)
+    expected = piq.ssim(prediction, target, downsample=False)
+    torch.testing.assert_close(multi_scale_ssim(prediction, target, scales=1), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_is_finite_where_contrast_is_opposite():
+    target = torch.rand(1, 1, 48, 48)
+    prediction = (1 - target).requires_grad_()
+    multi_scale_ssim(prediction, target).backward()
+    assert prediction.grad.isfinite().all()
+
+
+def test_predictions_above_the_maximum_still_count():
+    target = torch.rand(1, 1, 48, 48)
+    prediction = (target * 1.8).requires_grad_()
+    loss = reconstruction_loss(prediction, target, ms_ssim=0.84, ssim=0.0, l1=0.16)
+    loss.total.backward()
+    assert (prediction.grad != 0).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("weights", [(0.84, 0.0, 0.16), (0.0, 1.0, 0.0), (0.0, 0.0, 2.0), (1.0, 1.0, 1.0)])
+def test_the_total_is_the_weighted_sum(weights):
+    prediction, target = pair(48, 48)
+    loss = reconstruction_loss(prediction, target, ms_ssim=weights[0], ssim=weights[1], l1=weights[2])
+    expected = (
+        weights[0] * (1 - multi_scale_ssim(prediction, target))
+        + weights[1] * (1 - multi_scale_ssim(prediction, target, scales=1))
+        + weights[2] * (prediction - target).abs().mean()
+    )
+    torch.testing.assert_close(loss.total, expected)
+    exact = reconstruction_loss(target, target, ms_ssim=weights[0], ssim=weights[1], l1=weights[2])
+    assert exact.total.item() == pytest.approx(0, abs=1e-5)

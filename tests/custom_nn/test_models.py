@@ -1,0 +1,117 @@
+"""What holds for every model behind the common contract."""
+
+import pytest
+import torch
+
+from custom_nn.model import Reconstruction, build_model, parameter_count
+from fastmri.fourier import fft1c
+from fastmri.physics import apply_mask, zero_filled
+
+CASCADE = {
+    "blocks": 2,
+    "filters": [4, 6, 8],
+    "threshold": 0.001,
+    "phase_prior": True,
+    "background_prior": True,
+    "background_level": 0.1,
+    "gradient_step": True,
+    "data_consistency": True,
+}
+UNET = {"channels": 4, "pools": 2, "dropout": 0.0, "data_consistency": False}
+MODELS = {"adaptive_cs_net": CASCADE, "unet": UNET}
+SIZES = [(16, 24), (17, 21)]
+
+
+def make(name: str, adjacent_slices: int = 1, **changes) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_model(name, MODELS[name] | {"adjacent_slices": adjacent_slices} | changes)
+
+
+def scene(
+    count: int, slices: int, height: int, width: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Images, masks with a sampled centre, and their measured data."""
+    image = 1e-4 * torch.randn(count, slices, height, width, dtype=torch.complex64)
+    mask = torch.rand(count, 1, 1, width) < 0.3
+    mask[..., width // 2 - 2 : width // 2 + 2] = True
+    return image, mask, apply_mask(fft1c(image), mask)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("slices", [1, 3])
+def test_native_size_and_type(name, size, slices):
+    _, mask, measured = scene(2, slices, *size)
+    result = make(name, slices)(measured, mask, torch.randn)
+    assert isinstance(result, Reconstruction)
+    assert result.image.shape == (2, 1, *size)
+    assert result.image.dtype == torch.complex64
+    assert result.image.isfinite().all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_same_result_alone_and_in_a_batch(name):
+    _, mask, measured = scene(3, 1, 16, 24)
+    model = make(name).eval()
+    together = model(measured, mask, torch.randn).image
+    for k in range(3):
+        alone = model(measured[k : k + 1], mask[k : k + 1], torch.randn).image
+        assert (alone - together[k : k + 1]).norm() <= 1e-5 * alone.norm()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_output_scales_with_the_input(name):
+    _, mask, measured = scene(1, 1, 16, 24)
+    model = make(name).eval()
+    small, large = model(measured, mask, torch.randn).image, model(1e4 * measured, mask, torch.randn).image
+    torch.testing.assert_close(large, 1e4 * small, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("size", SIZES)
+def test_hard_data_consistency_keeps_every_measured_sample(name, size):
+    _, mask, measured = scene(2, 3, *size)
+    image = make(name, 3, data_consistency=True)(measured, mask, torch.randn).image
+    error = apply_mask(fft1c(image), mask) - measured[:, 1:2]
+    assert error.norm() <= 1e-5 * measured[:, 1:2].norm()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_full_sampling_gives_the_image_back(name):
+    image, _, _ = scene(1, 1, 16, 24)
+    mask = torch.ones(1, 1, 1, 24, dtype=torch.bool)
+    found = make(name, data_consistency=True)(fft1c(image), mask, torch.randn).image
+    assert (found - image).norm() <= 1e-5 * image.norm()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_measured_gives_nothing_not_nan(name):
+    empty = torch.zeros(1, 1, 16, 24, dtype=torch.complex64)
+    model = make(name)
+    image = model(empty, torch.zeros(1, 1, 1, 24, dtype=torch.bool), torch.randn).image
+    assert image.isfinite().all()
+    image.abs().sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("slices", [1, 3])
+def test_the_gradient_reaches_every_parameter(name, slices):
+    _, mask, measured = scene(2, slices, 16, 24)
+    model = make(name, slices)
+    target = torch.randn(2, 1, 16, 24)
+    (model(measured, mask, torch.randn).image.abs() / 1e-4 - target).square().mean().backward()
+    silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+def test_weights_depend_on_the_torch_seed_alone():
+    one, two = make("adaptive_cs_net"), make("adaptive_cs_net")
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_zero_filled_is_the_inverse_transform_of_the_middle_slice():
+    _, mask, measured = scene(2, 3, 16, 24)
+    model = build_model("zero_filled", {})
+    assert torch.equal(model(measured, mask, torch.randn).image, zero_filled(measured[:, 1:2]))
+    assert parameter_count(model) == 0
