@@ -32,7 +32,11 @@ def check_file(path: Path) -> FileReport:
     try:
         volume = describe_volume(path)
     except DAMAGED as error:
-        return FileReport(path, None, [], [_one_line(error).removeprefix(f"{path}: ")])
+        text = _one_line(error)
+        named = text.startswith(f"{path}: ")
+        return FileReport(
+            path, None, [], [text.removeprefix(f"{path}: ") if named else f"unreadable ({text})"]
+        )
     notes, problems = [], []
     try:
         with h5py.File(path, "r") as file:
