@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from custom_nn.layers import SoftThreshold, conv3x3, to_channels, to_complex
+from custom_nn.layers import SoftThreshold, conv3x3, start_small, to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
 from fastmri.image import pad_to_multiple
 from fastmri.physics import (
@@ -121,9 +121,7 @@ class ThresholdedTransform(nn.Module):
         self.thresholds = nn.ModuleList(SoftThreshold(count, threshold) for count in filters)
         self.synthesis = nn.ModuleList(map(conv3x3, filters[:0:-1], filters[-2::-1]))
         self.output = conv3x3(filters[0], outputs)
-        with torch.no_grad():  # the cascade starts near the zero-filled image, and every weight can learn
-            self.output.weight.mul_(0.1)
-            self.output.bias.zero_()
+        start_small(self.output)
 
     def forward(self, x: Tensor) -> Tensor:
         x, (height, width) = pad_to_multiple(x, 2 ** (len(self.analysis) - 1))

@@ -36,3 +36,13 @@ class SoftThreshold(nn.Module):
 def conv3x3(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
     """3x3 convolution that keeps the size."""
     return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=bias)
+
+
+def start_small(conv: nn.Conv2d) -> None:
+    """Start a correction near zero, so that training starts near the zero-filled image.
+
+    Not at zero: every weight before it must learn from the first step.
+    """
+    with torch.no_grad():
+        conv.weight.mul_(0.1)
+        conv.bias.zero_()

@@ -35,6 +35,7 @@ def reconstruction_loss(
         "l1": F.l1_loss(prediction, target) if l1 else zero,
     }
     total = ms_ssim * terms["ms_ssim"] + ssim * terms["ssim"] + l1 * terms["l1"]
+    total = total + 0 * (prediction - target).mean()  # SSIM is blind to NaN here; the total must not be
     return ReconstructionLoss(total, **terms)
 
 
@@ -70,10 +71,11 @@ def possible_scales(side: int) -> int:
 
 
 def _ssim(prediction: Tensor, target: Tensor) -> list[Tensor]:
-    """SSIM and its contrast-structure term per image, (N,) each."""
+    """SSIM and its contrast-structure term per image, (N,) each; piq would fail on NaN."""
+    prediction, target = ((x / HEADROOM).nan_to_num().clamp(0, 1) for x in (prediction, target))
     return piq.ssim(
-        (prediction / HEADROOM).clamp(0, 1),
-        (target / HEADROOM).clamp(0, 1),
+        prediction,
+        target,
         kernel_size=KERNEL_SIZE,
         downsample=False,
         full=True,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from custom_nn.layers import conv3x3, to_channels, to_complex
+from custom_nn.layers import conv3x3, start_small, to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
 from fastmri.image import pad_to_multiple
 from fastmri.physics import measured_scale, replace_sampled, zero_filled
@@ -27,6 +27,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(UpBlock(a, b) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.merge = nn.ModuleList(ConvBlock(2 * width, width, dropout) for width in widths[-2::-1])
         self.output = nn.Conv2d(channels, 2, kernel_size=1)
+        start_small(self.output)
 
     def forward(self, masked_kspace: Tensor, mask: Tensor, noise: Noise) -> Reconstruction:
         scale = measured_scale(masked_kspace)

@@ -33,7 +33,7 @@ def make_model(config: Config) -> nn.Module:
 
 def save(path: Path, config: Config, *, step: int, best: float | None, state: dict[str, Any]) -> None:
     """Write a checkpoint, atomically."""
-    versions = {"torch": torch.__version__, "schema": SCHEMA}
+    versions = {"torch": str(torch.__version__), "schema": SCHEMA}
     content = {"config": plain_config(config), "step": step, "best": best, "versions": versions, **state}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:

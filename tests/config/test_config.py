@@ -1,0 +1,119 @@
+"""Options load with their defaults, and every fault is told where, with what is allowed."""
+
+import re
+
+import pytest
+import yaml
+
+from config.load import config_sha256, dump_config, load_config, make_config, plain_config
+from config.schema import Config
+from tests.conftest import ROOT
+
+CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_every_config_loads_and_opens_with_its_command(path):
+    load_config(path)
+    first = path.read_text().splitlines()[0]
+    assert re.match(rf"# python main\.py train config/{path.name} .*--out \S+", first)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_configs_hold_differences_only(path):
+    def plain(group: dict, prefix: str = "") -> dict:
+        found = {}
+        for name, value in group.items():
+            found |= plain(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        return found
+
+    written = yaml.safe_load(path.read_text()) or {}
+    name = written.get("model", {}).get("name", "adaptive_cs_net")
+    defaults = plain(plain_config(make_config({"model": {"name": name}})))
+    same = [key for key, value in plain(written).items() if key != "model.name" and defaults[key] == value]
+    assert same == []
+
+
+def test_plain_values_give_the_same_config_again():
+    config = make_config({}, ["model.name=unet", "data.path=/some/where", "train.lr=3e-4"])
+    assert make_config(plain_config(config)) == config
+    assert make_config(yaml.safe_load(dump_config(config))) == config
+    assert config_sha256(config) != config_sha256(make_config({}))
+
+
+def test_overrides():
+    config = make_config(
+        {"train": {"steps": 5}}, ["train.lr=1e-4", "masks.accelerations=[8]", "data.cache=null"]
+    )
+    assert (config.train.steps, config.train.lr) == (5, 1e-4)
+    assert config.masks.accelerations == [8]
+    assert config.data.cache is None
+
+
+def test_another_model_drops_the_options_of_the_old_one():
+    config = make_config({"model": {"name": "adaptive_cs_net", "blocks": 3}}, ["model.name=unet"])
+    assert config.model.name == "unet"
+
+
+def test_numbers_may_be_written_as_people_do(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("train: {lr: 1e-4, steps: 2000}")
+    assert load_config(path).train.lr == 1e-4
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.stps=3", "train.stps: unknown option; did you mean steps?"),
+        ("trian.steps=3", "trian: unknown option; did you mean train?"),
+        ("model.chanels=3", "model.chanels: unknown option"),
+        ("data.augment.flp=1", "data.augment.flp: unknown option; did you mean flip?"),
+        ("train.lr=-1", "train.lr: should be greater than 0, got -1"),
+        ("train.steps=many", "train.steps: should be a valid integer"),
+        ("masks.kind=radial", "masks.kind: should be 'random'"),
+        ("model.name=vit", "model.name: must be 'adaptive_cs_net' or 'unet', got 'vit'"),
+        ("data.adjacent_slices=2", "data.adjacent_slices: should be 1, 3, 5, 7 or 9, got 2"),
+        ("masks.center_fractions=[0.1]", "masks: one center fraction per acceleration"),
+        ("train.steps", "'train.steps': an option is set by a.b=value"),
+        ("train.lr=[", "train.lr: '[' is not a YAML value"),
+    ],
+)
+def test_faults_are_told(override, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make_config({}, [override])
+
+
+def test_several_faults_are_told_together():
+    with pytest.raises(ValueError) as error:
+        make_config({}, ["train.lr=-1", "data.batch_sze=2", "masks.kind=x"])
+    lines = str(error.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["data.batch_sze", "masks.kind", "train.lr"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("a: [", "not YAML"), ("- 3", "must hold options"), ("\xff", "must hold options")],
+)
+def test_what_is_no_config_is_told(tmp_path, content, message):
+    path = tmp_path / "c.yaml"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        load_config(path)
+
+
+def test_an_absent_config_is_told(tmp_path):
+    with pytest.raises(ValueError, match="can't be read"):
+        load_config(tmp_path / "nothing.yaml")
+
+
+def test_every_option_has_a_range_or_a_help_line():
+    def groups(model):
+        for name, field in model.model_fields.items():
+            annotation = field.annotation
+            if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
+                yield from groups(annotation)
+            else:
+                yield name, field
+
+    silent = [n for n, f in groups(Config) if not (f.description or f.metadata or n in ("device", "model"))]
+    assert silent == []

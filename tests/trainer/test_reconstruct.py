@@ -1,0 +1,154 @@
+"""Reconstruction promises: the contract of its files, on every kind of input."""
+
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from custom_nn.model import Reconstruction
+from fastmri.masks import evaluation_mask
+from fastmri.physics import null_space, zero_filled
+from fastmri.volumes import TARGET
+from main import main
+from trainer import reconstruct
+
+
+@pytest.fixture
+def source(tiny_data, tmp_path):
+    folder = tmp_path / "input"
+    folder.mkdir()
+    return shutil.copy(tiny_data / "singlecoil_val" / "file1000004.h5", folder / "file1000004.h5")
+
+
+def contents(path) -> tuple[dict, dict]:
+    with h5py.File(path, "r") as file:
+        return {name: file[name][()] for name in file}, dict(file.attrs)
+
+
+def edit(path, *, keep: tuple[str, ...], attributes: bool = False, **datasets) -> None:
+    with h5py.File(path, "r+") as file:
+        for name in set(file) - set(keep):
+            del file[name]
+        for name, value in datasets.items():
+            file[name] = value
+        if not attributes:
+            file.attrs.clear()
+
+
+def masked(path, columns: np.ndarray) -> np.ndarray:
+    with h5py.File(path, "r") as file:
+        return file["kspace"][()] * columns
+
+
+def test_a_fully_sampled_file_is_undersampled_as_asked(tiny_run, source, tmp_path):
+    out = tmp_path / "out"
+    arguments = ["reconstruct", str(tiny_run), str(source), str(out), "--acceleration", "8", "--slice", "1"]
+    assert main(arguments) == 0
+    data, attributes = contents(out / "file1000004.h5")
+    assert set(data) == {"reconstruction", "mask"}
+    assert data["reconstruction"].shape == (3, 32, 32)
+    assert data["reconstruction"].dtype == np.float32
+    assert data["mask"].dtype == bool
+    assert np.array_equal(data["mask"], evaluation_mask("random", "file1000004.h5", 48, 8, 0.04))
+    assert attributes["acceleration"] == 8
+    assert attributes["achieved_acceleration"] == pytest.approx(44 / data["mask"][2:46].sum())
+    assert attributes["dc_residual"] < 1e-5  # hard data consistency
+    truth = contents(source)[0][TARGET]
+    assert 0.2 < data["reconstruction"].max() / truth.max() < 5  # the input's own units
+    assert (out / "file1000004_slice1.png").stat().st_size > 10_000
+
+
+def test_a_test_file_keeps_its_own_mask(tiny_run, source, tmp_path, capsys):
+    mask = evaluation_mask("equispaced", "other.h5", 48, 4, 0.08)
+    edit(source, keep=("ismrmrd_header",), attributes=True, kspace=masked(source, mask), mask=mask)
+    assert main(["reconstruct", str(tiny_run), str(source), str(tmp_path / "out")]) == 0
+    data, attributes = contents(tmp_path / "out" / "file1000004.h5")
+    assert np.array_equal(data["mask"], mask)
+    assert attributes["achieved_acceleration"] == pytest.approx(44 / mask[2:46].sum())
+    again = ["reconstruct", str(tiny_run), str(source), str(tmp_path / "out"), "--acceleration", "4"]
+    assert main(again) == 2
+    assert "is undersampled already" in capsys.readouterr().err
+
+
+def test_bare_kspace_gives_its_mask_by_its_missing_columns(tiny_run, source, tmp_path):
+    mask = evaluation_mask("random", "other.h5", 48, 4, 0.08)
+    mask[:2] = mask[46:] = False  # padding
+    edit(source, keep=(), kspace=masked(source, mask))
+    assert main(["reconstruct", str(tiny_run), str(source), str(tmp_path / "out"), "--slice", "0"]) == 0
+    data, _ = contents(tmp_path / "out" / "file1000004.h5")
+    assert np.array_equal(data["mask"], mask)
+    assert data["reconstruction"].shape == (3, 32, 32)
+    assert (tmp_path / "out" / "file1000004_slice0.png").exists()
+
+
+def test_bare_full_kspace_is_undersampled_and_padding_is_not_taken_for_a_mask(tiny_run, source, tmp_path):
+    edit(source, keep=("kspace",))
+    assert main(["reconstruct", str(tiny_run), str(source), str(tmp_path / "out")]) == 0
+    data, attributes = contents(tmp_path / "out" / "file1000004.h5")
+    assert attributes["acceleration"] == 4  # the config's first
+    assert np.array_equal(data["mask"], evaluation_mask("random", "file1000004.h5", 48, 4, 0.08))
+    assert attributes["achieved_acceleration"] == pytest.approx(44 / data["mask"][2:46].sum())
+
+
+def test_the_same_file_gives_the_same_picture_with_and_without_its_truth(tiny_run, source, tmp_path):
+    assert main(["reconstruct", str(tiny_run), str(source), str(tmp_path / "full")]) == 0
+    edit(source, keep=("kspace", "ismrmrd_header"))
+    assert main(["reconstruct", str(tiny_run), str(source), str(tmp_path / "bare")]) == 0
+    full, bare = (contents(tmp_path / name / "file1000004.h5")[0] for name in ("full", "bare"))
+    assert np.array_equal(full["reconstruction"], bare["reconstruction"])
+
+
+def test_a_folder_gives_a_file_each(tiny_run, tiny_data, tmp_path):
+    assert main(["reconstruct", str(tiny_run), str(tiny_data / "singlecoil_val"), str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"file100000{k}.h5" for k in (4, 5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--slice", "3"], "has slices 0 to 2"),
+        (["--samples", "2"], "draws no noise"),
+        (["--acceleration", "64"], "acceleration 64 with centre fraction 0.005 at width 48"),
+    ],
+)
+def test_what_a_user_can_mend_is_told(tiny_run, source, tmp_path, capsys, arguments, message):
+    assert main(["reconstruct", str(tiny_run), str(source), str(tmp_path / "out"), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_inputs_are_never_overwritten(tiny_run, source, tmp_path, capsys):
+    before = source.read_bytes()
+    assert main(["reconstruct", str(tiny_run), str(source), str(source.parent)]) == 2
+    assert "would be overwritten" in capsys.readouterr().err
+    assert source.read_bytes() == before
+
+
+class Sampler(nn.Module):
+    """A generative model in its simplest form: noise in the null space."""
+
+    stochastic = True
+
+    def forward(self, masked_kspace, mask, noise) -> Reconstruction:
+        middle = masked_kspace[:, 1:2]
+        texture = 1e-4 * noise(middle.shape).to(torch.complex64)
+        return Reconstruction(zero_filled(middle) + null_space(texture, mask))
+
+
+def test_samples_and_their_spread(tiny_run, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(reconstruct.checkpoint, "load_model", lambda found, device: Sampler())
+    sampled = []
+    for name, count in (("two", 2), ("three", 3), ("again", 3)):
+        arguments = ["reconstruct", str(tiny_run), str(source), str(tmp_path / name), "--samples", str(count)]
+        assert main([*arguments, "--slice", "1"]) == 0
+        sampled.append(contents(tmp_path / name / "file1000004.h5"))
+    (two, _), (three, attributes), (again, _) = sampled
+    assert three["samples"].shape == (3, 3, 32, 32)
+    assert np.array_equal(three["samples"], again["samples"])  # same seed, same picture
+    assert np.array_equal(three["samples"][:2], two["samples"])  # a sample does not depend on the others
+    assert not np.allclose(three["samples"][0], three["samples"][1])
+    np.testing.assert_allclose(three["reconstruction"], three["samples"].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(three["std"], three["samples"].std(0, ddof=1), rtol=1e-4)
+    assert attributes["dc_residual"] < 1e-5

@@ -1,0 +1,194 @@
+"""Training promises: exact resume, clean stops, equal ranks, and errors in one line."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import pytest
+import torch
+import yaml
+
+from main import main
+from tests.conftest import ROOT, write_tiny_volume
+from tests.trainer.conftest import write_config
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def config(tmp_path, tiny_data):
+    return write_config(tmp_path / "tiny.yaml", tiny_data)
+
+
+def weights(run, name: str = "last") -> dict:
+    content = torch.load(run / "checkpoints" / f"{name}.pt", weights_only=True)
+    return {f"{part}.{key}": value for part in ("model", "ema") for key, value in content[part].items()}
+
+
+def equal(one: dict, two: dict) -> bool:
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+def history(run, kind: str) -> list[dict]:
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if line["kind"] == kind]
+
+
+def start(config, run, *overrides: str, launcher: tuple = (sys.executable,)) -> subprocess.Popen:
+    command = [*launcher, "main.py", "train", str(config), *overrides, "--out", str(run)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_a_run_leaves_all_it_promises(config, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["train", str(config), "--out", str(run)]) == 0
+    assert yaml.safe_load((run / "config.yaml").read_text())["model"]["blocks"] == 2
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.pt", "last.pt"}
+    assert [line["step"] for line in history(run, "train")] == [2, 4, 6]
+    assert [line["step"] for line in history(run, "validate")] == [3, 6]
+    assert {path.name for path in (run / "samples").iterdir()} == {
+        f"step000000{s}_x{r}.png" for s in (3, 6) for r in (4, 8)
+    }
+    assert list(run.glob("events.out.tfevents*"))
+    printed = capsys.readouterr()
+    assert "x8" in printed.out
+    assert "parameters" in printed.err
+    assert "GiB" in printed.err
+    assert not list(run.rglob("*.partial"))
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(config, tmp_path, monkeypatch):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main(["train", str(config), "--out", str(whole)]) == 0
+    stop_after(4, monkeypatch)
+    assert main(["train", str(config), "--out", str(parts)]) == 0
+    assert torch.load(parts / "checkpoints" / "last.pt", weights_only=True)["step"] == 4
+    monkeypatch.undo()
+    torch.set_num_threads(1)
+    assert main(["train", str(config), "data.num_workers=1", "--out", str(parts)]) == 0
+    assert equal(weights(whole), weights(parts))
+    timeless = lambda lines: [{k: v for k, v in line.items() if k != "slices_per_second"} for line in lines]  # noqa: E731
+    assert history(whole, "validate") == history(parts, "validate")
+    assert timeless(history(whole, "train")) == timeless(history(parts, "train"))
+
+
+def stop_after(steps: int, monkeypatch) -> None:
+    """Send this process SIGTERM while it takes step number `steps`."""
+    from trainer import loop
+
+    original, taken = loop.train_step, []
+
+    def step(*arguments):
+        taken.append(1)
+        if len(taken) == steps:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(*arguments)
+
+    monkeypatch.setattr(loop, "train_step", step)
+
+
+def test_training_moves_the_weights(config, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    main(["train", str(config), "train.steps=1", "--out", str(one)])
+    main(["train", str(config), "seed=1", "train.steps=1", "--out", str(two)])
+    assert not equal(weights(one), weights(two))
+    assert main(["train", str(config), "train.steps=1", "--out", str(one)]) == 0  # complete: nothing to do
+
+
+def test_a_resume_with_other_options_names_them(config, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(["train", str(config), "train.steps=1", "--out", str(run)]) == 0
+    assert main(["train", str(config), "train.steps=1", "train.lr=0.5", "--out", str(run)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "train.lr: 0.001 -> 0.5" in error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_ends_cleanly(config, tmp_path, number):
+    run = tmp_path / "run"
+    process = start(config, run, "train.steps=100000", "train.validate_every=100000", "data.num_workers=1")
+    deadline = time.time() + 120
+    while not (run / "checkpoints" / "last.pt").exists() and time.time() < deadline:
+        time.sleep(0.2)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+    step = torch.load(run / "checkpoints" / "last.pt", weights_only=True)["step"]
+    assert f"stopped at step {step}; the same command resumes" in output
+
+
+def test_two_processes_end_with_equal_weights_and_validate_as_one(config, tmp_path):
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0")
+    launcher = (*launcher[:-2], "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0")
+    run = tmp_path / "run"
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    script = tmp_path / "both.py"
+    script.write_text(
+        "import sys, torch\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from pathlib import Path\n"
+        "from config.load import load_config\n"
+        "from trainer import distributed, loop, state\n"
+        "config, out = load_config(Path(sys.argv[1])), Path(sys.argv[2])\n"
+        "process = distributed.start('cpu')\n"
+        "made = []\n"
+        "loop.make_state = lambda *a: made.append(state.make_state(*a)) or made[0]\n"
+        "loop.train(config, out, process)\n"
+        "torch.save(made[0].model.state_dict(), out / f'rank{process.rank}.pt')\n"
+        "distributed.stop()\n"
+    )
+    subprocess.run(
+        [*launcher, str(script), str(config), str(run)], cwd=ROOT, env=environment, check=True, timeout=240
+    )
+    ranks = [torch.load(run / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    assert equal(*ranks)
+    alone = tmp_path / "alone"
+    assert main(["validate", str(run), "--out", str(alone)]) == 0
+    both = tmp_path / "both"
+    command = [*launcher, "main.py", "validate", str(run), "--out", str(both)]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=240)
+    assert json.loads((alone / "metrics.json").read_text()) == json.loads((both / "metrics.json").read_text())
+
+
+def test_a_loss_that_is_not_finite_names_step_and_file(config, tmp_path, capsys):
+    folder = tmp_path / "data"
+    for part in ("train", "val"):
+        write_tiny_volume(folder / f"singlecoil_{part}" / "file1.h5")
+    with h5py.File(folder / "singlecoil_train" / "file1.h5", "r+") as file:
+        file["kspace"][:, 20, 24] = float("nan")
+    run = tmp_path / "run"
+    assert main(["train", str(config), f"data.path={folder}", "--out", str(run)]) == 2
+    assert "not finite at step 0, files file1.h5" in capsys.readouterr().err
+    assert not (run / "checkpoints" / "last.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.path=nowhere", "nowhere/singlecoil_train: no such file or folder"),
+        ("train.stps=1", "train.stps: unknown option; did you mean steps?"),
+        ("masks.accelerations=[64]", "acceleration 64 with centre fraction 0.005 at width 40"),
+        ("device=cuda", "no CUDA device is available"),
+    ],
+)
+def test_what_a_user_can_mend_is_told_in_a_line(config, tmp_path, capsys, override, message):
+    if override == "device=cuda" and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device here")
+    assert main(["train", str(config), override, "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error

@@ -1,0 +1,146 @@
+"""Validation promises: fastMRI's numbers, every volume once, the same whatever the batch or the folder."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from fastmri.fourier import ifft2c
+from fastmri.image import center_crop
+from fastmri.masks import achieved_acceleration, evaluation_mask
+from fastmri.metrics import volume_metrics
+from fastmri.volumes import describe_volume, read_kspace, read_target
+from main import main
+
+
+@pytest.fixture(scope="module")
+def results(tiny_run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("validate")
+    assert main(["validate", str(tiny_run), "--out", str(out)]) == 0
+    return out
+
+
+def metrics(folder) -> dict:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_files_and_schema(results, tiny_data):
+    found = metrics(results)
+    assert found["schema"] == 1
+    assert found["data"] == str(tiny_data / "singlecoil_val")
+    assert len(found["config_sha256"]) == 64
+    assert found["masks"]["accelerations"] == [4, 8]
+    keys = {(row["method"], row["acceleration"], row["acquisition"]) for row in found["rows"]}
+    acquisitions = ("all", "CORPD_FBK", "CORPDFS_FBK")
+    assert keys == {(m, r, a) for m in ("zero_filled", "model") for r in (4, 8) for a in acquisitions}
+    assert {row["acquisition"]: row["volumes"] for row in found["rows"]} == {
+        "all": 3,
+        "CORPD_FBK": 1,
+        "CORPDFS_FBK": 2,
+    }
+    assert {path.name for path in results.iterdir()} == {"metrics.json", "metrics.csv", "x4.png", "x8.png"}
+    lines = list(csv.DictReader((results / "metrics.csv").open()))
+    assert [float(line["psnr"]) for line in lines] == [volume["psnr"] for volume in found["volumes"]]
+
+
+def test_rows_are_means_over_volumes(results):
+    found = metrics(results)
+    for row in found["rows"]:
+        chosen = [
+            v
+            for v in found["volumes"]
+            if (v["method"], v["acceleration"]) == (row["method"], row["acceleration"])
+            and row["acquisition"] in ("all", v["acquisition"])
+        ]
+        assert row["volumes"] == len(chosen)
+        for name in ("psnr", "ssim", "nmse"):
+            assert row[name]["mean"] == pytest.approx(np.mean([v[name] for v in chosen]))
+            assert row[name]["std"] == pytest.approx(np.std([v[name] for v in chosen]))
+
+
+def test_zero_filled_is_the_plain_inverse_transform_of_the_masked_file(results, tiny_data):
+    """The whole path in hybrid space against the few lines of the definition."""
+    for volume in (v for v in metrics(results)["volumes"] if v["method"] == "zero_filled"):
+        known = describe_volume(tiny_data / "singlecoil_val" / volume["fname"])
+        slices = list(range(known.num_slices))
+        kspace = torch.from_numpy(read_kspace(known.path, slices))
+        acceleration = volume["acceleration"]
+        mask = evaluation_mask("random", known.fname, kspace.shape[-1], acceleration, 0.32 / acceleration)
+        image = center_crop(ifft2c(kspace * torch.from_numpy(mask)).abs(), known.recon_size).numpy()
+        target = np.stack([read_target(known.path, k) for k in slices])
+        for name, value in volume_metrics(target, image)._asdict().items():
+            assert volume[name] == pytest.approx(value, rel=1e-4)
+        assert volume["achieved_acceleration"] == achieved_acceleration(mask, known.acquired)
+
+
+@pytest.mark.parametrize("override", ["validate.batch_size=1", "validate.batch_size=5", "data.num_workers=2"])
+def test_how_slices_are_batched_changes_nothing(results, tiny_run, tmp_path, override):
+    assert main(["validate", str(tiny_run), override, "--out", str(tmp_path)]) == 0
+    for one, two in zip(metrics(results)["volumes"], metrics(tmp_path)["volumes"], strict=True):
+        assert one["fname"] == two["fname"]
+        for name in ("psnr", "ssim", "nmse"):
+            assert one[name] == pytest.approx(two[name], rel=1e-5)
+
+
+def test_moving_the_data_or_asking_for_less_changes_no_number(results, tiny_run, tiny_data, tmp_path):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(tiny_data / "singlecoil_val", moved)
+    overrides = [f"data.val={moved}", "masks.accelerations=[8]"]
+    assert (
+        main(
+            ["validate", str(tiny_run / "checkpoints" / "best.pt"), *overrides, "--out", str(tmp_path / "o")]
+        )
+        == 0
+    )
+    expected = [volume for volume in metrics(results)["volumes"] if volume["acceleration"] == 8]
+    assert metrics(tmp_path / "o")["volumes"] == expected
+
+
+def test_by_default_results_lie_in_the_run(tiny_run):
+    assert main(["validate", str(tiny_run), "masks.accelerations=[4]"]) == 0
+    assert (tiny_run / "validate" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.blocks=5", "fixed by the checkpoint"),
+        ("model.name=unet", "fixed by the checkpoint"),
+        ("data.acquisitions=[AXT1]", "no volume is AXT1; there are CORPDFS_FBK, CORPD_FBK"),
+        ("validate.samples=4", "adaptive_cs_net draws no noise"),
+        ("masks.acelerations=[4]", "did you mean accelerations?"),
+    ],
+)
+def test_what_a_user_can_mend_is_told(tiny_run, tmp_path, capsys, override, message):
+    assert main(["validate", str(tiny_run), override, "--out", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
+def test_what_is_no_checkpoint_is_told(tmp_path, capsys, content):
+    path = tmp_path / "model.pt"
+    if content is None:
+        torch.save({"state_dict": {}}, path)
+    else:
+        path.write_bytes(content)
+    assert main(["validate", str(path)]) == 2
+    assert "not a checkpoint of this program" in capsys.readouterr().err
+    assert main(["validate", str(tmp_path)]) == 2
+    assert "neither a checkpoint nor a run directory" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_would_execute_code_is_refused(tmp_path, capsys):
+    class Harmful:
+        def __reduce__(self):
+            return (print, ("executed",))
+
+    torch.save({"versions": Harmful()}, tmp_path / "model.pt")
+    assert main(["validate", str(tmp_path / "model.pt")]) == 2
+    printed = capsys.readouterr()
+    assert "executed" not in printed.out
+    assert "not a checkpoint of this program" in printed.err
