@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-TILE = 192  # samples per side of a periodic plane of noise
+TILE = 144  # samples per side of a periodic plane of noise
 
 
 class Noise(NamedTuple):

@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 from fastmri.emulate import RawData, emulate
 from fastmri.phantom.anatomy import Knee, draw_knee
@@ -43,8 +44,8 @@ def draw_subject(rng: np.random.Generator, *, acquisition: str, slices: int) -> 
 
 
 def slice_positions(slices: int, *, middle: float) -> list[float]:
-    """Slices' z in mm, from the front: 90 mm of the knee, but no more than 7 mm and no less than 2 apart."""
-    spacing = min(max(90 / slices, 2.0), 7.0)
+    """Slices' z in mm, from the front: 84 mm of the knee, but no more than 7 mm apart."""
+    spacing = min(84 / slices, 7.0)
     return [middle + spacing * ((slices - 1) / 2 - k) for k in range(slices)]
 
 
@@ -102,4 +103,5 @@ def _mean_signal(image: np.ndarray) -> float:
 def _received(subject: Subject, x: np.ndarray, y: np.ndarray, z: float, pixel: float) -> np.ndarray:
     signal = slice_of(subject.knee, subject.tissues, x, y, z, pixel=pixel)
     signal *= subject.gain * sensitivity(subject.coil, x, y, z)
-    return signal * np.exp(1j * phase(subject.coil, x, y, z))
+    angle = phase(subject.coil, x, y, z)
+    return torch.polar(torch.from_numpy(signal), torch.from_numpy(angle)).numpy()

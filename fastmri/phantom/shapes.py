@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 Point = tuple[float, float, float]
+Range = tuple[float, float]
+Window = tuple[slice, slice]  # of rows and columns
 
 
 class Place(NamedTuple):
@@ -18,6 +20,34 @@ class Place(NamedTuple):
     y: np.ndarray  # (H, W) mm above the joint line
     z: float  # mm anterior to the middle of the tibia
     pixel: float  # mm
+
+
+def window(place: Place, *, x: Range = (-1e3, 1e3), y: Range = (-1e3, 1e3)) -> Window:
+    """The rows and columns that hold all pixels in these ranges: what lies elsewhere need not be drawn."""
+    rows = (place.y.max(axis=1) > y[0]) & (place.y.min(axis=1) < y[1])
+    columns = (place.x.max(axis=0) > x[0]) & (place.x.min(axis=0) < x[1])
+    return _hull(rows), _hull(columns)
+
+
+def box(inside: np.ndarray) -> Window:
+    """The rows and columns that hold all true pixels."""
+    return _hull(inside.any(axis=1)), _hull(inside.any(axis=0))
+
+
+def _hull(used: np.ndarray) -> slice:
+    indices = np.flatnonzero(used)
+    # one more on either side, for gradients
+    return slice(max(int(indices[0]) - 1, 0), int(indices[-1]) + 2) if indices.size else slice(0, 0)
+
+
+def small(place: Place) -> bool:
+    """Whether too little of a window is left to draw in."""
+    return min(place.x.shape) < 2
+
+
+def crop(place: Place, part: Window) -> Place:
+    """The same place, seen through a window."""
+    return place._replace(x=place.x[part], y=place.y[part])
 
 
 def ellipse(u: np.ndarray, v: np.ndarray | float, a, b) -> np.ndarray:

@@ -6,17 +6,26 @@ from typing import NamedTuple
 import numpy as np
 
 from fastmri.phantom.anatomy import Knee
-from fastmri.phantom.shapes import Place, capsule, ellipse, ramp
+from fastmri.phantom.shapes import Place, Point, Window, ellipse, ramp, window
 
 
 class Muscle(NamedTuple):
     """A spindle between two heights; tapers to a tendon at `start` and runs on at `end`."""
 
     name: str
-    start: tuple[float, float, float]  # mm (x, y, z)
-    end: tuple[float, float, float]
+    start: Point  # mm (x, y, z)
+    end: Point
     radii: tuple[float, float]  # semi-axes in x and z of the belly
     taper: float = 0.35  # share of its length over which it thins towards `start`
+
+
+class Vessel(NamedTuple):
+    """A straight vessel that thins out."""
+
+    start: Point  # mm (x, y, z)
+    end: Point
+    radius: float
+    end_radius: float
 
 
 # painted in this order: the deep ones first
@@ -57,8 +66,6 @@ def fat_thickness(knee: Knee, place: Place) -> np.ndarray:
 def muscle(knee: Knee, place: Place, shape: Muscle) -> np.ndarray:
     """Distance to one muscle."""
     length = shape.end[1] - shape.start[1]
-    if not _reached(shape, place.z):
-        return np.full_like(place.x, 100)
     along = (place.y - shape.start[1]) / length
     inside = np.clip(along, 0, 1)
     belly = knee.muscle_bulk * ramp(inside + 0.04, 0, shape.taper) + 0.02
@@ -68,9 +75,14 @@ def muscle(knee: Knee, place: Place, shape: Muscle) -> np.ndarray:
     return np.maximum(rod, -along * abs(length))
 
 
-def _reached(shape: Muscle, z: float) -> bool:
-    margin = shape.radii[1] * 1.15 + 3
-    return min(shape.start[2], shape.end[2]) - margin < z < max(shape.start[2], shape.end[2]) + margin
+def reach(shape: Muscle, place: Place) -> Window:
+    """The window that holds all of a muscle; empty where the slice misses it."""
+    aside, deep = (1.15 * radius + 4 for radius in shape.radii)
+    x, y, z = ((min(a, b), max(a, b)) for a, b in zip(shape.start, shape.end, strict=True))
+    if not z[0] - deep < place.z < z[1] + deep:
+        return slice(0, 0), slice(0, 0)
+    far = (y[0] - 4, 1e3) if shape.end[1] > shape.start[1] else (-1e3, y[1] + 4)
+    return window(place, x=(x[0] - aside, x[1] + aside), y=far)
 
 
 def popliteal_vessels(knee: Knee, place: Place) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -81,18 +93,24 @@ def popliteal_vessels(knee: Knee, place: Place) -> tuple[np.ndarray, np.ndarray,
     return tuple(ellipse(place.x - x, place.z - z, radius, radius) for x, z, radius in rods)
 
 
-def small_vessels(knee: Knee, place: Place) -> np.ndarray:
-    """Distance to the genicular arteries, which cross the slices, and to the saphenous vein."""
+def small_vessels(knee: Knee) -> tuple[Vessel, ...]:
+    """The genicular arteries, which cross the slices, and the saphenous vein."""
     side = math.sin(knee.vessel_phase)
-    rods = (
-        ((-8, 44 + 3 * side, -30), (-47, 34, 30), 1.3, 0.9),
-        ((10, 42 - 3 * side, -30), (48, 30, 30), 1.3, 0.9),
-        ((-8, -14, -30), (-44, -22 - 4 * side, 26), 1.1, 0.8),
-        ((10, -14, -30), (46, -8 + 3 * side, 28), 1.1, 0.8),
-        ((-52 * knee.girth, 150, -16), (-50 * knee.girth, -150, -12), 1.9),
-        ((20, 36, -30), (24 + 6 * side, 34, 30), 0.9, 0.7),
+    return (
+        Vessel((-8, 44 + 3 * side, -30), (-47, 34, 30), 1.3, 0.9),
+        Vessel((10, 42 - 3 * side, -30), (48, 30, 30), 1.3, 0.9),
+        Vessel((-8, -14, -30), (-44, -22 - 4 * side, 26), 1.1, 0.8),
+        Vessel((10, -14, -30), (46, -8 + 3 * side, 28), 1.1, 0.8),
+        Vessel((20, 36, -30), (24 + 6 * side, 34, 30), 0.9, 0.7),
+        Vessel((-52 * knee.girth, 150, -16), (-50 * knee.girth, -150, -12), 1.9, 1.9),
     )
-    distance = capsule(place, *rods[0])
-    for rod in rods[1:]:
-        distance = np.minimum(distance, capsule(place, *rod))
-    return distance
+
+
+def passage(vessel: Vessel, place: Place) -> Window:
+    """The window where a vessel can meet the slice."""
+    (x0, y0, z0), (x1, y1, z1) = vessel.start, vessel.end
+    ends = (0.0, 1.0)
+    if abs(z1 - z0) > 10:
+        ends = tuple(min(max((place.z + d - z0) / (z1 - z0), 0), 1) for d in (-4, 4))
+    x, y = (sorted(a + t * (b - a) for t in ends) for a, b in ((x0, x1), (y0, y1)))
+    return window(place, x=(x[0] - 3, x[1] + 3), y=(y[0] - 3, y[1] + 3))
