@@ -23,7 +23,7 @@ def simulate(args: argparse.Namespace) -> int:
         volumes=args.volumes,
         slices=args.slices,
         matrix=args.matrix,
-        recon=args.recon,
+        recon=args.recon or args.matrix[0] // 2,
         seed=args.seed,
         val_fraction=args.val_fraction,
         split=args.split,
@@ -114,7 +114,7 @@ def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--volumes", type=_at_least(1), default=10, help="how many (10)")
     parser.add_argument("--slices", type=_at_least(1), default=8, help="slices per volume (8)")
     parser.add_argument("--matrix", type=_size, default=(640, 368), help="k-space ROWSxCOLUMNS (640x368)")
-    parser.add_argument("--recon", type=_at_least(1), default=320, help="side of the image, rows / 2 (320)")
+    parser.add_argument("--recon", type=_at_least(1), help="side of the image: half of the rows, the default")
     parser.add_argument("--workers", type=_at_least(1), default=os.cpu_count(), help="processes (all cores)")
     _add_split(parser)
 
@@ -207,7 +207,7 @@ COMMANDS = {
         _simulate_arguments,
         [
             "simulate data/phantoms --volumes 30 --slices 8",
-            "simulate data/small --volumes 30 --matrix 256x160 --recon 128",
+            "simulate data/small --volumes 30 --matrix 256x160",
         ],
     ),
     "import": Command(

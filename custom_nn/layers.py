@@ -18,7 +18,7 @@ def to_complex(channels: Tensor) -> Tensor:
 
 def soft_threshold(features: Tensor, threshold: Tensor) -> Tensor:
     """sign(u) max(|u| - threshold, 0): the proximal step of the l1 norm."""
-    return features.sign() * F.relu(features.abs() - threshold)
+    return F.relu(features - threshold) - F.relu(-features - threshold)  # cheaper to differentiate
 
 
 class SoftThreshold(nn.Module):

@@ -32,7 +32,8 @@ def emulate(
     that of the image, because the transform is unitary.
     """
     rows = 2 * recon_size[0]
-    assert images.shape[1] >= rows and images.shape[2] >= columns
+    assert images.shape[1] >= rows
+    assert images.shape[2] >= columns
     spectrum = center_crop(fft2c(torch.from_numpy(images)), (rows, columns))
     # a unitary transform of a finer grid holds more energy: keep pixel intensities as they are
     spectrum = spectrum * np.sqrt(rows * columns / (images.shape[1] * images.shape[2]))

@@ -175,7 +175,7 @@ def val_start(subjects: list[str], fraction: float) -> int:
     """Index of the first volume of val: the cut between subjects that comes nearest to the fraction."""
     count = len(subjects)
     val = round(count * fraction)
-    if fraction < 1 and count > 1:  # both sides get something
+    if 0 < fraction < 1 and count > 1:  # both sides get something
         val = min(max(val, 1), count - 1)
     ideal = count - val
     cuts = [i for i in range(1, count) if not set(subjects[:i]) & set(subjects[i:])]

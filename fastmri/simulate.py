@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,6 +64,10 @@ def simulate(
         for folder in sorted({scan.path.parent for scan in scans}):
             folder.mkdir(parents=True, exist_ok=True)
         _write_all(scans, min(workers, volumes))
+    except BrokenProcessPool:
+        raise ValueError(
+            f"workers must fit into memory: one of {workers} was ended by the system, try fewer"
+        ) from None
     except OSError as error:
         raise ValueError(
             f"out must be a folder that can be written, is {out} ({error.strerror or error})"
@@ -104,7 +109,7 @@ def _splits(volumes: int, val_fraction: float, split: str | None) -> list[str]:
     if split is not None:
         return [split] * volumes
     val = round(volumes * val_fraction)
-    if volumes >= 2:
+    if volumes >= 2 and val_fraction > 0:
         val = max(val, 1)
     return ["train"] * (volumes - val) + ["val"] * val
 

@@ -57,7 +57,7 @@ def _describe(path: Path, file: h5py.File) -> Volume:
         raise ValueError(
             f"{path}: kspace must be complex (slices, rows, columns), is {kspace.dtype} {kspace.shape}"
         )
-    header = parse_header(_scalar(file, "ismrmrd_header", path)) if "ismrmrd_header" in file else None
+    header = _header(path, file) if "ismrmrd_header" in file else None
     recon_size = _recon_size(path, file, header)
     return Volume(
         path=str(path),
@@ -65,17 +65,21 @@ def _describe(path: Path, file: h5py.File) -> Volume:
         recon_size=recon_size,
         acquired=_acquired(path, kspace.shape[2], header),
         acquisition=str(file.attrs.get("acquisition", "unknown")),
-        max_value=_max_value(file),
+        max_value=_max_value(path, file),
         has_target=TARGET in file,
         has_mask="mask" in file,
     )
 
 
-def _scalar(file: h5py.File, name: str, path: Path) -> bytes:
-    if file[name].shape != ():
-        raise ValueError(f"{path}: {name} must be a scalar, has shape {file[name].shape}")
-    value = file[name][()]
-    return value.encode() if isinstance(value, str) else bytes(value)
+def _header(path: Path, file: h5py.File) -> Header:
+    stored = file["ismrmrd_header"]
+    if stored.shape != ():
+        raise ValueError(f"{path}: ismrmrd_header must be a scalar, has shape {stored.shape}")
+    value = stored[()]
+    try:
+        return parse_header(value.encode() if isinstance(value, str) else bytes(value))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _recon_size(path: Path, file: h5py.File, header: Header | None) -> tuple[int, int]:
@@ -104,10 +108,13 @@ def _acquired(path: Path, columns: int, header: Header | None) -> tuple[int, int
     return left, right
 
 
-def _max_value(file: h5py.File) -> float | None:
-    if "max" in file.attrs:
+def _max_value(path: Path, file: h5py.File) -> float | None:
+    if "max" not in file.attrs:
+        return float(file[TARGET][()].max()) if TARGET in file else None
+    try:
         return float(file.attrs["max"])
-    return float(file[TARGET][()].max()) if TARGET in file else None
+    except (TypeError, ValueError):
+        raise ValueError(f"{path}: attribute max must be a number, is {file.attrs['max']!r}") from None
 
 
 def write_volume(

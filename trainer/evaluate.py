@@ -1,5 +1,6 @@
 """Scores of every volume at every acceleration, for a model and what it is compared with."""
 
+import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -44,6 +45,7 @@ class Evaluation(NamedTuple):
 
     scores: list[Score]
     examples: list[Example]
+    seconds_per_slice: float  # of the model, with its transfers, on this process
 
 
 class Images(NamedTuple):
@@ -67,8 +69,8 @@ def evaluate(model: nn.Module, volumes: list[Volume], config: Config, process: P
     methods = {"zero_filled": ZeroFilled(), "model": model}
     position = {volume.fname: k for k, volume in enumerate(volumes)}
     shown = {volume.fname for volume in _first_of_each(volumes)}
-    scores, examples = [], []
-    for fname, images in _volume_images(methods, volumes, config, process):
+    scores, examples, seconds = [], [], []
+    for fname, images in _volume_images(methods, volumes, config, process, seconds):
         volume = volumes[position[fname]]
         found = _score(volume, images)
         scores += found
@@ -79,7 +81,7 @@ def evaluate(model: nn.Module, volumes: list[Volume], config: Config, process: P
         gather(scores, process),
         key=lambda s: (position[s.fname], order[s.acceleration], s.method != "zero_filled"),
     )
-    return Evaluation(scores, gather(examples, process))
+    return Evaluation(scores, gather(examples, process), float(np.mean(seconds or [0.0])))
 
 
 def _first_of_each(volumes: list[Volume]) -> list[Volume]:
@@ -89,18 +91,25 @@ def _first_of_each(volumes: list[Volume]) -> list[Volume]:
 
 
 def _volume_images(
-    methods: dict[str, nn.Module], volumes: list[Volume], config: Config, process: Process
+    methods: dict[str, nn.Module],
+    volumes: list[Volume],
+    config: Config,
+    process: Process,
+    seconds: list[float],
 ) -> Iterator[tuple[str, Images]]:
-    """Whole volumes as soon as their last slice is computed."""
+    """Whole volumes as soon as their last slice is computed; adds the model's seconds per slice."""
     count = {volume.fname: volume.num_slices for volume in volumes}
     loader = evaluation_loader(config, volumes, process)
     batches: list[tuple[Slice, dict[str, Tensor]]] = []
     with tqdm(desc="validate", total=len(loader), unit="batch", leave=False, disable=not process.main) as bar:
         for batch in loader:
             moved = to_device(batch, process.device)
-            batches.append(
-                (batch, {name: reconstruct_batch(m, moved, config) for name, m in methods.items()})
-            )
+            found = {}
+            for name, method in methods.items():
+                started = time.perf_counter()
+                found[name] = reconstruct_batch(method, moved, config)  # ends on the CPU: no need to wait
+            seconds.append((time.perf_counter() - started) / len(batch.fname))  # the model is the last
+            batches.append((batch, found))
             bar.update()
             if sum(len(done.fname) for done, _ in batches) == count[batch.fname[0]]:
                 yield batch.fname[0], _join(batches)
@@ -108,10 +117,12 @@ def _volume_images(
 
 
 def reconstruct_batch(model: nn.Module, batch: Slice, config: Config) -> Tensor:
-    """Magnitudes (N, h, w) on the CPU: of one output, or of the mean of `validate.samples` of them."""
-    images = [sample_image(model, batch, config, sample) for sample in range(config.validation.samples)]
-    mean = images[0] if len(images) == 1 else torch.stack(images).mean(0)
-    return magnitude(mean, batch.recon_size[0])[:, 0].cpu()
+    """Magnitude (N, h, w) on the CPU, the mean of `validate.samples` of them."""
+    images = [
+        magnitude(sample_image(model, batch, config, sample), batch.recon_size[0])[:, 0]
+        for sample in range(config.validation.samples)
+    ]
+    return torch.stack(images).mean(0).cpu()
 
 
 def sample_image(model: nn.Module, batch: Slice, config: Config, sample: int) -> Tensor:

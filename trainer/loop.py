@@ -122,6 +122,8 @@ def run(
                 validate_step(state, config, out, val_volumes, history, process)
             if saving:
                 save_last(state, config, out, process)
+            if validating or saving:
+                recent.start_clock()
             if stopping:
                 break
     if process.main:
@@ -178,7 +180,7 @@ def log_losses(
     if history is None:
         return
     named = dict(zip(means, values, strict=True))
-    rate = (bar.format_dict["rate"] or 0.0) * config.data.batch_size * process.world
+    rate = recent.steps_per_second() * config.data.batch_size * process.world
     bar.set_postfix_str(f"loss {named['total']:.4f}, {rate:.1f} slices/s")
     lr = learning_rate(step - 1, config.train)
     history.write(step, "train", {**named, "lr": lr, "slices_per_second": rate})

@@ -1,5 +1,7 @@
 """The losses of the last steps, kept on the device so that no step waits for them."""
 
+import time
+
 import torch
 from torch import Tensor
 
@@ -9,14 +11,26 @@ class Recent:
 
     def __init__(self):
         self.losses: list[dict[str, Tensor]] = []
+        self.start_clock()
         self.unchecked: list[tuple[int, list[str], dict[str, Tensor]]] = []
+
+    def start_clock(self) -> None:
+        """Count time from here: after what is not training, and after each call of `steps_per_second`."""
+        self.started, self.counted = time.perf_counter(), 0
+
+    def steps_per_second(self) -> float:
+        """Rate of the steps since the clock started."""
+        rate = self.counted / (time.perf_counter() - self.started)
+        self.start_clock()
+        return rate
 
     def add(self, step: int, fnames: list[str], losses: dict[str, Tensor]) -> None:
         self.losses.append(losses)
+        self.counted += 1
         self.unchecked.append((step, fnames, losses))
 
     def check(self) -> None:
-        """Raises FloatingPointError that names the first step, and its files, whose loss or gradient was not finite."""
+        """Raises FloatingPointError that names the first step, and files, of a loss that is not finite."""
         finite = [torch.stack(list(losses.values())).isfinite().all() for _, _, losses in self.unchecked]
         for (step, fnames, _), fine in zip(self.unchecked, torch.stack(finite).tolist(), strict=True):
             if not fine:

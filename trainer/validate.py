@@ -42,6 +42,7 @@ def validate(run: Run, out: Path | None, process: Process) -> dict[str, Any]:
         raise ValueError(f"validate.samples: {config.model.name} draws no noise, so it has one sample only")
     logger.info("{}, step {}: {} volumes on {}", run.path, run.found.step, len(volumes), process.device)
     evaluation = evaluate(model, volumes, config, process)
+    logger.info("{:.4f} s per slice", evaluation.seconds_per_slice)
     summary = summarize(evaluation.scores, config, data_folder(config, "val"))
     if process.main:
         write_results(summary, evaluation, config, out or checkpoint.run_directory(run.path) / "validate")

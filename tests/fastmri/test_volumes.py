@@ -102,7 +102,14 @@ def test_a_malformed_header_is_named(path):
     with h5py.File(path, "r+") as file:
         del file["ismrmrd_header"]
         file["ismrmrd_header"] = b"<ismrmrdHeader"
-    with pytest.raises(ValueError, match="not XML"):
+    with pytest.raises(ValueError, match=r"file1000001\.h5: ismrmrd_header is not XML"):
+        describe_volume(path)
+
+
+def test_a_maximum_that_is_no_number_is_named(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["max"] = "large"
+    with pytest.raises(ValueError, match=r"file1000001\.h5: attribute max must be a number, is 'large'"):
         describe_volume(path)
 
 
