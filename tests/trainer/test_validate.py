@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -97,6 +98,19 @@ def test_moving_the_data_or_asking_for_less_changes_no_number(results, tiny_run,
     )
     expected = [volume for volume in metrics(results)["volumes"] if volume["acceleration"] == 8]
     assert metrics(tmp_path / "o")["volumes"] == expected
+
+
+def test_files_that_cannot_be_scored_are_left_out(results, tiny_run, tiny_data, tmp_path):
+    folder = tmp_path / "val"
+    shutil.copytree(tiny_data / "singlecoil_val", folder)
+    test_file = shutil.copy(folder / "file1000004.h5", folder / "file1000001.h5")
+    with h5py.File(test_file, "r+") as file:
+        file["mask"] = np.ones(48, bool)
+        del file["reconstruction_esc"]
+    (folder / "file1000002.h5").write_bytes(b"damaged")
+    (folder / "readme.txt").write_text("not a volume")
+    assert main(["validate", str(tiny_run), f"data.val={folder}", "--out", str(tmp_path / "o")]) == 0
+    assert metrics(tmp_path / "o")["rows"] == metrics(results)["rows"]
 
 
 def test_by_default_results_lie_in_the_run(tiny_run):

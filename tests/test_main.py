@@ -1,0 +1,110 @@
+"""The command line: help with examples, exit codes, and the way from phantoms to pictures in one go."""
+
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+import main as program
+from tests.conftest import ROOT, write_tiny_volume
+
+
+@pytest.mark.parametrize("command", program.COMMANDS)
+def test_help_has_examples_that_parse(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        program.main([command, "--help"])
+    assert ended.value.code == 0
+    printed = capsys.readouterr().out
+    examples = [
+        line.split("main.py ")[1].split() for line in printed.splitlines() if "  python main.py" in line
+    ]
+    assert len(examples) >= 2
+    for example in examples:
+        assert program.parse(example).command == command
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["paint"], ["train"], ["train", "c.yaml"], ["simulate", "x", "--matrix", "12"], ["validate"]],
+)
+def test_a_wrong_command_line_ends_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        program.main(arguments)
+    assert ended.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "/nowhere"],
+        ["import", "/nowhere", "OUT"],
+        ["train", "/nowhere.yaml", "--out", "OUT"],
+        ["validate", "/nowhere"],
+        ["reconstruct", "/nowhere", "in.h5", "OUT"],
+        ["simulate", "OUT", "--matrix", "64x20"],
+    ],
+)
+def test_what_a_user_can_mend_ends_with_2_and_one_line(arguments, tmp_path, capsys):
+    arguments = [str(tmp_path / "out") if a == "OUT" else a for a in arguments]
+    assert program.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+
+
+def test_options_may_stand_before_overrides():
+    args = program.parse(["train", "c.yaml", "--out", "run", "train.steps=3", "seed=1"])
+    assert args.overrides == ["train.steps=3", "seed=1"]
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported():
+    code = "import main, sys; main.parse(['check', 'x'])\nfor name in ('torch', 'h5py'): print(name in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_import_without_an_image_ends_with_1(tmp_path):
+    np.save(tmp_path / "flat.npy", np.ones((2, 16, 16), np.float32))
+    assert program.main(["import", str(tmp_path / "flat.npy"), str(tmp_path / "out")]) == 1
+
+
+def test_check_ends_with_1_if_anything_is_wrong(tmp_path, capsys):
+    path = write_tiny_volume(tmp_path / "singlecoil_val" / "file1000001.h5")
+    assert program.main(["check", str(tmp_path)]) == 0
+    with h5py.File(path, "r+") as file:
+        file["reconstruction_esc"][1] *= 2
+    assert program.main(["check", str(tmp_path)]) == 1
+    assert "is not the cropped inverse transform" in capsys.readouterr().out
+
+
+def test_from_phantoms_to_pictures(tmp_path, capsys):
+    data, run, out = (str(tmp_path / name) for name in ("data", "run", "out"))
+    small = [
+        "data.num_workers=0",
+        "data.cache=null",
+        "data.batch_size=2",
+        "model.blocks=1",
+        "model.filters=[4,8]",
+    ]
+    short = [
+        "device=cpu",
+        "train.steps=2",
+        "train.warmup=1",
+        "masks.accelerations=[4,32]",
+        "data.augment.flip=false",
+    ]
+    volumes = ["--volumes", "3", "--slices", "2", "--matrix", "64x48", "--workers", "1"]
+    assert program.main(["simulate", data, *volumes]) == 0
+    assert program.main(["check", data]) == 0
+    config = str(ROOT / "config" / "demo_baseline.yaml")
+    assert program.main(["train", config, f"data.path={data}", *small, *short, "--out", run]) == 0
+    assert program.main(["validate", run]) == 0
+    assert "x32" in capsys.readouterr().out
+    assert program.main(["reconstruct", run, f"{data}/singlecoil_val", out, "--slice", "1"]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "file1000003.h5",
+        "file1000003_slice1.png",
+    ]
