@@ -1,6 +1,6 @@
 """Training: one loop for every model, whose progress is one integer, `step`."""
 
-import copy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,13 @@ from tqdm import tqdm
 
 from config.load import dump_config
 from config.schema import Config
-from custom_nn.model import parameter_count
 from fastmri.atomic import replacing
-from fastmri.dataset import Slice, collate, to_device
+from fastmri.dataset import Slice, to_device
 from fastmri.volumes import Volume
 from trainer import checkpoint, log
+from trainer.announce import announce
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process, mean
-from trainer.estimate import training_memory
 from trainer.evaluate import Evaluation, evaluate, mean_ssim
 from trainer.figures import draw_panels
 from trainer.noise import training_noise
@@ -51,43 +50,6 @@ def prepare_folder(config: Config, out: Path) -> None:
     with replacing(out / "config.yaml") as partial:
         partial.write_text(dump_config(config))
     log.to_file(out / "train.log")
-
-
-def announce(
-    state: State, config: Config, train_volumes: list[Volume], val_volumes: list[Volume], process: Process
-) -> None:
-    """Say what will be trained on what, and the memory it takes."""
-    if not process.main:
-        return
-    slices = sum(volume.num_slices for volume in train_volumes)
-    logger.info(
-        "data    {} slices of {} volumes; {} to validate", slices, len(train_volumes), len(val_volumes)
-    )
-    parameters = parameter_count(state.model)
-    sample = _one_slice(config, train_volumes, process)
-    memory = training_memory(copy.deepcopy(state.model).cpu(), sample, config)
-    logger.info(
-        "model   {}, {:,} parameters, about {:.1f} GiB on {}",
-        config.model.name,
-        parameters,
-        memory / 2**30,
-        process.device,
-    )
-    if state.step >= config.train.steps:
-        logger.info("nothing to do: the run is complete at step {}", state.step)
-    else:
-        logger.info(
-            "steps   {} to {}, {} slices each",
-            state.step,
-            config.train.steps,
-            config.data.batch_size * process.world,
-        )
-
-
-def _one_slice(config: Config, volumes: list[Volume], process: Process) -> Slice:
-    """A training sample, drawn here in this process."""
-    loader = training_loader(config, volumes, process, start=config.train.steps - 1)
-    return collate([loader.dataset[next(iter(loader.batch_sampler))[0]]])
 
 
 def run(
@@ -145,9 +107,10 @@ def _distribute(model: nn.Module, process: Process) -> nn.Module:
 
 
 def _progress(start: int, stop: int, process: Process) -> tqdm:
-    return tqdm(
-        desc="train", initial=start, total=stop, unit="step", disable=not process.main, smoothing=0.05
-    )
+    """A bar with the loss and the time left; in a log file it speaks every half minute."""
+    pause = 0.1 if sys.stderr.isatty() else 30
+    bar = {"desc": "train", "unit": "step", "smoothing": 0.05, "mininterval": pause}
+    return tqdm(initial=start, total=stop, disable=not process.main, **bar)
 
 
 def train_step(
