@@ -8,104 +8,74 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from loguru import logger
 
 
-def simulate(args: argparse.Namespace) -> int:
+def simulate(out: Path, **options: Any) -> int:
     """make knee phantoms in fastMRI's layout"""
     from fastmri.simulate import simulate
 
-    _console()
-    written = simulate(
-        args.out,
-        volumes=args.volumes,
-        slices=args.slices,
-        matrix=args.matrix,
-        recon=args.recon or args.matrix[0] // 2,
-        seed=args.seed,
-        val_fraction=args.val_fraction,
-        split=args.split,
-        workers=args.workers,
-    )
-    print(f"{len(written)} volumes in {args.out}")
+    written = simulate(out, **options)
+    print(f"{len(written)} volumes in {out}")
     return 0
 
 
-def import_(args: argparse.Namespace) -> int:
+def import_(source: Path, out: Path, **options: Any) -> int:
     """turn DICOM, NIfTI or npy images into emulated single-coil volumes"""
     from fastmri.importing import import_images
 
     _console()
-    report = import_images(
-        args.source,
-        args.out,
-        snr=args.snr,
-        seed=args.seed,
-        matrix=args.matrix,
-        slice_axis=args.slice_axis,
-        val_fraction=args.val_fraction,
-        split=args.split,
-        acquisition=args.acquisition,
-    )
-    print(f"{len(report.written)} volumes in {args.out}, {len(report.skipped)} inputs left out")
+    report = import_images(source, out, **options)
+    print(f"{len(report.written)} volumes in {out}, {len(report.skipped)} inputs left out")
     return 0 if report.written else 1
 
 
-def check(args: argparse.Namespace) -> int:
+def check(data: Path) -> int:
     """tell what is in a data folder, and what is wrong with it"""
     from fastmri.check import check_folder, format_report
 
-    _console()
-    report = check_folder(args.data)
+    report = check_folder(data)
     print(format_report(report))
     return 1 if report.problems else 0
 
 
-def train(args: argparse.Namespace) -> int:
+def train(config: Path, overrides: list[str], out: Path) -> int:
     """train a model; the same command again resumes"""
     from config.load import load_config
     from trainer import distributed
     from trainer.loop import train
 
-    config = load_config(args.config, args.overrides)
-    process = distributed.start(config.device)
+    options = load_config(config, overrides)
+    process = distributed.start(options.device)
     _console(quiet=not process.main)
-    train(config, args.out, process)
+    train(options, out, process)
     distributed.stop()
     return 0
 
 
-def validate(args: argparse.Namespace) -> int:
+def validate(run: Path, overrides: list[str], out: Path | None) -> int:
     """PSNR, SSIM and NMSE of a run beside the zero-filled image"""
     from trainer import distributed
     from trainer.validate import load_run, validate
 
-    run = load_run(args.run, args.overrides)
-    process = distributed.start(run.config.device)
+    found = load_run(run, overrides)
+    process = distributed.start(found.config.device)
     _console(quiet=not process.main)
-    validate(run, args.out, process)
+    validate(found, out, process)
     distributed.stop()
     return 0
 
 
-def reconstruct(args: argparse.Namespace) -> int:
+def reconstruct(run: Path, source: Path, out: Path, device: str, **options: Any) -> int:
     """reconstruct files from a checkpoint"""
     from trainer.distributed import choose_device
     from trainer.reconstruct import reconstruct
 
     _console()
-    written = reconstruct(
-        args.run,
-        args.input,
-        args.out,
-        slice_num=args.slice,
-        acceleration=args.acceleration,
-        samples=args.samples,
-        device=choose_device(args.device),
-    )
-    print("\n".join(map(str, written)))
+    written = reconstruct(run, source, out, device=choose_device(device), **options)
+    print(*written, sep="\n")
     return 0
 
 
@@ -155,9 +125,11 @@ def _validate_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _reconstruct_arguments(parser: argparse.ArgumentParser) -> None:
     _add_run(parser)
-    parser.add_argument("input", type=Path, metavar="INPUT", help="HDF5 file with kspace, or folder of them")
+    parser.add_argument("source", type=Path, metavar="INPUT", help="HDF5 file with kspace, or folder of them")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for files of the same names")
-    parser.add_argument("--slice", type=_at_least(0), metavar="K", help="also draw slice K, from 0")
+    parser.add_argument(
+        "--slice", type=_at_least(0), metavar="K", dest="slice_num", help="also draw slice K, from 0"
+    )
     parser.add_argument("--acceleration", type=_at_least(2), metavar="R", help="undersample full input x R")
     parser.add_argument(
         "--samples", type=_at_least(1), default=1, metavar="P", help="draws of a generative model"
@@ -196,7 +168,7 @@ def _at_least(lowest: int) -> Callable[[str], int]:
 class Command(NamedTuple):
     """A subcommand; the first line of its function's docstring is its help."""
 
-    run: Callable[[argparse.Namespace], int]
+    run: Callable[..., int]
     arguments: Callable[[argparse.ArgumentParser], None]
     examples: list[str]
 
@@ -278,9 +250,10 @@ def _console(quiet: bool = False) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run one command; gives the exit code: 2 for what the user can mend, told without a traceback."""
-    args = parse(arguments)
+    options = vars(parse(arguments))
+    command = COMMANDS[options.pop("command")]
     try:
-        return COMMANDS[args.command].run(args)
+        return command.run(**options)
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -35,7 +35,7 @@ def simulate(
     volumes: int,
     slices: int,
     matrix: tuple[int, int] = (640, 368),
-    recon: int = 320,
+    recon: int | None = None,
     seed: int,
     val_fraction: float = 0.2,
     split: str | None = None,
@@ -43,10 +43,12 @@ def simulate(
 ) -> list[Path]:
     """Write `volumes` knees under out/singlecoil_train and out/singlecoil_val; gives their paths.
 
-    `matrix` is (rows, columns) of k-space, `recon` the side of the target. The last volumes are the
-    validation's, at least one of two or more; `split` sends all to one side. Contrasts alternate.
+    `matrix` is (rows, columns) of k-space, `recon` the side of the target: must be, and is unless given,
+    half of the rows. The last volumes are the validation's, at least one of two or more unless its fraction
+    is 0; `split` sends all to one side. Contrasts alternate.
     Raises ValueError in one line for what cannot be simulated or written.
     """
+    recon = matrix[0] // 2 if recon is None else recon
     _check(volumes, slices, matrix, recon, seed, val_fraction, split, workers)
     splits = _splits(volumes, val_fraction, split)
     scans = [
