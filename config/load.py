@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import re
 import types
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -12,10 +13,19 @@ from pydantic import BaseModel, ValidationError
 from config.schema import Config
 
 
+class Loader(yaml.SafeLoader):
+    """Safe YAML in which 1e-4 is a number, as people write it."""
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("+-0123456789")
+)
+
+
 def load_config(path: Path, overrides: list[str] = ()) -> Config:
     """The options of a YAML file, then those of `a.b=value`. Raises ValueError that lists every fault."""
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), Loader)
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -55,7 +65,7 @@ def _override(content: dict, override: str) -> dict:
     if not equals or not all(part.isidentifier() for part in name.split(".")):
         raise ValueError(f"'{override}': an option is set by a.b=value, such as train.steps=100")
     try:
-        value = yaml.safe_load(value)
+        value = yaml.load(value, Loader)
     except yaml.YAMLError:
         raise ValueError(f"{name}: '{value}' is not a YAML value") from None
     *groups, last = name.split(".")

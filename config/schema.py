@@ -36,7 +36,7 @@ class Data(Options):
     )
     acquisitions: list[str] | None = Field(None, description="only these acquisitions; null: all")
     sample_rate: float = Field(1.0, gt=0, le=1, description="fraction of the training slices")
-    volume_sample_rate: float = Field(1.0, gt=0, le=1, description="fraction of the volumes")
+    volume_sample_rate: float = Field(1.0, gt=0, le=1, description="fraction of the training volumes")
     augment: Augment = Augment()
 
 
@@ -46,7 +46,9 @@ class Masks(Options):
     kind: Literal[
         "random", "random_exact", "equispaced", "equispaced_fraction", "magic", "magic_fraction"
     ] = Field("random", description="fastMRI's mask functions; random_exact keeps exactly round(W / R)")
-    accelerations: list[Annotated[int, Field(ge=2)]] = Field([4, 8, 16, 32], min_length=1)
+    accelerations: list[Annotated[int, Field(ge=2)]] = Field(
+        [4, 8, 16, 32], min_length=1, description="drawn per training slice; all of them in evaluation"
+    )
     center_fractions: list[Annotated[float, Field(gt=0, lt=1)]] | None = Field(
         None, description="fully sampled centre, one per acceleration; null: 0.32 / acceleration"
     )
@@ -71,7 +73,7 @@ class AdaptiveCSNet(Options):
     filters: list[Annotated[int, Field(ge=1)]] = Field(
         [16, 32, 64, 128], min_length=1, description="features per scale, finest first"
     )
-    threshold: float = Field(0.001, ge=0, description="soft thresholds at the start, in feature units")
+    threshold: float = Field(0.001, gt=0, description="soft thresholds at the start, in feature units")
     phase_prior: bool = Field(True, description="feed what departs from the centre's smooth phase")
     background_prior: bool = Field(True, description="feed what lies in the centre's air")
     background_level: float = Field(0.1, gt=0, lt=1, description="air: below this part of the maximum")
@@ -85,7 +87,7 @@ class UNet(Options):
     name: Literal["unet"] = "unet"
     channels: int = Field(32, ge=1, description="features of the first level; doubled at each pooling")
     pools: int = Field(4, ge=1, le=7, description="number of poolings")
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1, description="probability that a feature map is left out")
     data_consistency: bool = Field(False, description="put the measured samples back at the end")
 
 
@@ -103,9 +105,9 @@ Model = Annotated[
 class Loss(Options):
     """Weights of the loss terms, on magnitudes over the volume's maximum."""
 
-    ms_ssim: float = Field(0.84, ge=0)
-    ssim: float = Field(0.0, ge=0)
-    l1: float = Field(0.16, ge=0)
+    ms_ssim: float = Field(0.84, ge=0, description="of 1 - MS-SSIM")
+    ssim: float = Field(0.0, ge=0, description="of 1 - SSIM")
+    l1: float = Field(0.16, ge=0, description="of the mean absolute error")
 
     @model_validator(mode="after")
     def _some(self) -> "Loss":
@@ -124,16 +126,16 @@ class Train(Options):
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated")
     bf16: bool = Field(True, description="convolutions in bfloat16 on CUDA; physics never")
-    validate_every: int = Field(5000, ge=1, description="steps")
-    save_every: int = Field(1000, ge=1, description="steps")
-    log_every: int = Field(50, ge=1, description="steps")
+    validate_every: int = Field(5000, ge=1, description="steps from one validation to the next")
+    validate_volumes: int | None = Field(None, ge=1, description="only the first so many then; null: all")
+    save_every: int = Field(1000, ge=1, description="steps from one last.pt to the next")
+    log_every: int = Field(50, ge=1, description="steps that a logged loss is the mean of")
 
 
 class Validate(Options):
     """Evaluation."""
 
     batch_size: int = Field(8, ge=1, description="slices at once; changes no number")
-    volumes: int | None = Field(None, ge=1, description="during training, only so many; null: all")
     samples: int = Field(1, ge=1, description="samples to average per slice, for models that draw noise")
 
 
@@ -141,7 +143,7 @@ class Config(Options):
     """All options of a run."""
 
     seed: int = Field(0, ge=0, description="of data order, masks, variations, noise and weights")
-    device: Literal["auto", "cuda", "cpu"] = "auto"
+    device: Literal["auto", "cuda", "cpu"] = Field("auto", description="auto is CUDA where there is one")
     data: Data = Data()
     masks: Masks = Masks()
     model: Model = AdaptiveCSNet()

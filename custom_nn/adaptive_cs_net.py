@@ -56,8 +56,10 @@ class AdaptiveCSNet(nn.Module):
         )
         self.to(memory_format=torch.channels_last)  # a sixth faster on a CPU
 
-    def forward(self, masked_kspace: Tensor, mask: Tensor, noise: Noise) -> Reconstruction:
-        scale = measured_scale(masked_kspace)
+    def forward(
+        self, masked_kspace: Tensor, mask: Tensor, noise: Noise, scale: Tensor | None = None
+    ) -> Reconstruction:
+        scale = measured_scale(masked_kspace) if scale is None else scale
         measured = masked_kspace / scale
         priors = estimate_priors(measured, mask, self.background_level)
         image = zero_filled(measured)

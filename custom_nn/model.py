@@ -21,7 +21,9 @@ class ZeroFilled(nn.Module):
 
     stochastic = False
 
-    def forward(self, masked_kspace: Tensor, mask: Tensor, noise: Noise) -> Reconstruction:
+    def forward(
+        self, masked_kspace: Tensor, mask: Tensor, noise: Noise, scale: Tensor | None = None
+    ) -> Reconstruction:
         middle = masked_kspace.shape[1] // 2
         return Reconstruction(zero_filled(masked_kspace[:, middle : middle + 1]))
 
@@ -30,7 +32,8 @@ def build_model(name: str, options: dict) -> nn.Module:
     """A model by its name in the config, with its options as keywords.
 
     All are called as model(masked_kspace (N, C, H, W) complex64, mask (N, 1, 1, W) bool, noise), give a
-    `Reconstruction`, and say by `stochastic` whether noise changes what they give.
+    `Reconstruction`, and say by `stochastic` whether noise changes what they give. A row crop comes with the
+    `scale` (N, 1, 1, 1) of its whole slice, so that it is seen as it is in the whole; else it is measured.
     """
     # here, because these files need the contract above
     from custom_nn.adaptive_cs_net import AdaptiveCSNet

@@ -29,8 +29,10 @@ class UNet(nn.Module):
         self.output = nn.Conv2d(channels, 2, kernel_size=1)
         start_small(self.output)
 
-    def forward(self, masked_kspace: Tensor, mask: Tensor, noise: Noise) -> Reconstruction:
-        scale = measured_scale(masked_kspace)
+    def forward(
+        self, masked_kspace: Tensor, mask: Tensor, noise: Noise, scale: Tensor | None = None
+    ) -> Reconstruction:
+        scale = measured_scale(masked_kspace) if scale is None else scale
         measured = masked_kspace / scale
         image = zero_filled(measured)
         middle = slice(image.shape[1] // 2, image.shape[1] // 2 + 1)

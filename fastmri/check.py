@@ -7,7 +7,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from fastmri.damage import FileReport, check_file
-from fastmri.scan import list_files
+from fastmri.scan import SUFFIXES, list_files
 
 FASTMRI = {  # folder: (volumes, slices) of the single-coil knees
     "singlecoil_train": (973, 34_742),
@@ -51,10 +51,14 @@ def _folders(data: Path) -> dict[Path, list[Path]]:
     found = {}
     for folder in inside:
         # one of several may be empty, e.g. no validation data
-        found[folder] = list_files(folder) if any(folder.glob("*.h5")) else []
-    if not any(found.values()) or any(data.glob("*.h5")):
+        found[folder] = list_files(folder) if _holds_files(folder) else []
+    if not any(found.values()) or _holds_files(data):
         found[data.parent if data.is_file() else data] = list_files(data)
     return found
+
+
+def _holds_files(folder: Path) -> bool:
+    return any(path.suffix in SUFFIXES for path in folder.glob("*"))
 
 
 def _count(folder: Path, reports: list[FileReport]) -> FolderReport:

@@ -6,7 +6,7 @@ from skimage.filters import threshold_otsu
 from fastmri.emulate import RawData, emulate
 
 MAX_MAGNITUDE = 1e-3  # the order of fastMRI's knees
-SMALLEST = 8  # pixels a side; SSIM's window is 7
+SMALLEST = 11  # pixels a side: the window of the training loss
 LINEAR, QUADRATIC, WAVES = 0.8, 0.5, 0.4  # radians at the edge of the field of view, standard deviations
 
 

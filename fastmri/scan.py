@@ -11,6 +11,7 @@ from fastmri.atomic import replacing
 from fastmri.volumes import Volume, describe_volume
 
 CACHE_VERSION = 1
+SUFFIXES = (".h5", ".hdf5")
 
 
 def list_files(source: Path) -> list[Path]:
@@ -19,7 +20,7 @@ def list_files(source: Path) -> list[Path]:
         return [source]
     if not source.is_dir():
         raise ValueError(f"{source}: no such file or folder")
-    files = sorted(path for path in source.iterdir() if path.suffix in (".h5", ".hdf5") and path.is_file())
+    files = sorted(path for path in source.iterdir() if path.suffix in SUFFIXES and path.is_file())
     if not files:
         raise ValueError(f"{source}: holds no .h5 file")
     return files
@@ -36,7 +37,8 @@ def scan_volumes(source: Path, cache: Path | None = None) -> list[Volume]:
     for path in tqdm(files, desc=f"scan {source.name}", unit="file", leave=False, disable=len(files) < 20):
         key = _key(path)
         try:
-            found[key] = known.get(key) or describe_volume(path)._asdict()
+            entry = known.get(key) or describe_volume(path)._asdict()
+            found[key] = entry | {"path": str(path)}  # the cache may know it from another directory
         except ValueError as error:
             logger.warning("left out: {}", error)
     if not found:

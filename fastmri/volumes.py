@@ -1,6 +1,8 @@
 """One fastMRI file: what it holds, its slices one at a time, and how it is written."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ from fastmri.atomic import replacing
 from fastmri.header import Header, format_header, parse_header
 
 TARGET = "reconstruction_esc"  # reconstruction_rss has another contrast and is never the target here
+DAMAGED = (OSError, RuntimeError, KeyError)  # what h5py raises
 ACQUISITIONS = ("CORPD_FBK", "CORPDFS_FBK")  # proton density, without and with fat suppression
 
 
@@ -45,15 +48,21 @@ def describe_volume(path: str | Path) -> Volume:
     try:
         with h5py.File(path, "r") as file:
             return _describe(Path(path), file)
-    except (OSError, RuntimeError, KeyError) as error:  # what h5py raises on damaged files
-        raise ValueError(f"{path}: not a readable HDF5 file ({error})") from None
+    except DAMAGED as error:
+        raise ValueError(f"{path}: not a readable HDF5 file ({_one_line(error)})") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _describe(path: Path, file: h5py.File) -> Volume:
     if "kspace" not in file:
         raise ValueError(f"{path}: no dataset 'kspace'; a fastMRI single-coil file has one")
     kspace = file["kspace"]
-    if kspace.ndim != 3 or not np.iscomplexobj(kspace.dtype.type()) or 0 in kspace.shape:
+    if not isinstance(kspace, h5py.Dataset):
+        raise ValueError(f"{path}: kspace must be a dataset, is a group")
+    if kspace.ndim != 3 or kspace.dtype.kind != "c" or 0 in kspace.shape:
         raise ValueError(
             f"{path}: kspace must be complex (slices, rows, columns), is {kspace.dtype} {kspace.shape}"
         )
@@ -64,11 +73,17 @@ def _describe(path: Path, file: h5py.File) -> Volume:
         kspace_shape=tuple(kspace.shape),
         recon_size=recon_size,
         acquired=_acquired(path, kspace.shape[2], header),
-        acquisition=str(file.attrs.get("acquisition", "unknown")),
+        acquisition=_acquisition(file),
         max_value=_max_value(path, file),
         has_target=TARGET in file,
         has_mask="mask" in file,
     )
+
+
+def _acquisition(file: h5py.File) -> str:
+    """Text however it was stored: str, bytes, or an array of one."""
+    value = np.asarray(file.attrs.get("acquisition", "unknown")).ravel()[0]
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _header(path: Path, file: h5py.File) -> Header:
@@ -91,7 +106,7 @@ def _recon_size(path: Path, file: h5py.File, header: Header | None) -> tuple[int
             raise ValueError(f"{path}: {TARGET} must be ({slices}, h, w), is {shape}")
         size = (int(shape[1]), int(shape[2]))
     elif header is not None:
-        size = (header.recon[0], header.recon[1])
+        size = (header.recon[0], min(header.recon[1], columns))  # some files are narrower than they say
     else:
         size = (max(rows // 2, 1), min(max(rows // 2, 1), columns))
     if not (0 < size[0] <= rows and 0 < size[1] <= columns):
@@ -152,23 +167,40 @@ def write_volume(
         file.attrs.update(attributes)
 
 
+@contextmanager
+def _reading(path: str | Path) -> Iterator[h5py.File]:
+    """An open file; what h5py raises of damaged samples becomes a ValueError that names it."""
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except DAMAGED as error:
+        raise ValueError(f"{path}: can't be read ({_one_line(error)})") from None
+
+
 def read_kspace(path: str | Path, slices: list[int]) -> np.ndarray:
     """Some slices' k-space, complex64 (len(slices), rows, columns); reads no other slice."""
-    with h5py.File(path, "r") as file:
+    with _reading(path) as file:
         kspace = file["kspace"]
         return np.stack([kspace[k] for k in slices]).astype(np.complex64, copy=False)
 
 
 def read_target(path: str | Path, slice_num: int) -> np.ndarray:
     """One slice of the raw target, float32 (h, w)."""
-    with h5py.File(path, "r") as file:
+    with _reading(path) as file:
         return file[TARGET][slice_num].astype(np.float32, copy=False)
 
 
 def read_mask(path: str | Path) -> np.ndarray:
     """The file's own mask, bool (columns,). Raises ValueError if its length is another."""
-    with h5py.File(path, "r") as file:
+    with _reading(path) as file:
         mask, columns = np.asarray(file["mask"]).astype(bool).ravel(), file["kspace"].shape[2]
     if mask.size != columns:
         raise ValueError(f"{path}: mask must have {columns} entries, one per column, has {mask.size}")
     return mask
+
+
+def read_acceleration(path: str | Path) -> int | None:
+    """The nominal acceleration that an undersampled file states, if it does."""
+    with _reading(path) as file:
+        stated = file.attrs.get("acceleration")
+    return None if stated is None else round(float(stated))

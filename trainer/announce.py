@@ -68,6 +68,6 @@ def training_memory(model: nn.Module, sample: Slice, config: Config) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        reconstruction = model(sample.masked_kspace, sample.mask, torch.randn)
+        reconstruction = model(sample.masked_kspace, sample.mask, torch.randn, sample.scale)
         generator_loss(reconstruction, sample, config.loss)
     return parameter_count(model) * BYTES_PER_PARAMETER + sum(kept.values()) * config.data.batch_size

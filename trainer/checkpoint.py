@@ -15,12 +15,20 @@ from fastmri.atomic import replacing
 SCHEMA = 1
 
 
+class Progress(NamedTuple):
+    """How far a run is."""
+
+    step: int
+    validated: int  # the last step that was validated
+    best: float | None  # highest mean SSIM of a validation so far
+    world: int  # processes that share a step
+
+
 class Checkpoint(NamedTuple):
     """What a checkpoint file holds."""
 
     config: Config
-    step: int
-    best: float | None  # highest mean SSIM of a validation so far
+    progress: Progress
     state: dict[str, Any]  # state dicts: model, ema, optimizer
 
 
@@ -31,10 +39,10 @@ def make_model(config: Config) -> nn.Module:
     return build_model(config.model.name, options | {"adjacent_slices": config.data.adjacent_slices})
 
 
-def save(path: Path, config: Config, *, step: int, best: float | None, state: dict[str, Any]) -> None:
+def save(path: Path, config: Config, progress: Progress, state: dict[str, Any]) -> None:
     """Write a checkpoint, atomically."""
     versions = {"torch": str(torch.__version__), "schema": SCHEMA}
-    content = {"config": plain_config(config), "step": step, "best": best, "versions": versions, **state}
+    content = {"config": plain_config(config), "versions": versions, **progress._asdict(), **state}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         torch.save(content, partial)
@@ -45,15 +53,19 @@ def load(path: Path) -> Checkpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
+        progress = Progress(*(content[name] for name in Progress._fields))
+        state = {name: content[name] for name in ("model", "ema", "optimizer")}
     except FileNotFoundError:
         raise ValueError(f"{path}: no such checkpoint") from None
     except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, OSError) as error:
         raise ValueError(f"{path}: not a checkpoint of this program ({type(error).__name__})") from None
     if schema != SCHEMA:
         raise ValueError(f"{path}: written with schema {schema}, this program reads {SCHEMA}")
-    config = make_config(content["config"])
-    state = {name: content[name] for name in ("model", "ema", "optimizer")}
-    return Checkpoint(config, content["step"], content["best"], state)
+    try:
+        config = make_config(content["config"])
+    except ValueError as error:
+        raise ValueError(f"{path}: its options don't fit this program: {error}") from None
+    return Checkpoint(config, progress, state)
 
 
 def find(run: Path) -> Path:

@@ -37,7 +37,7 @@ def find_volumes(config: Config, part: str) -> list[Volume]:
     usable = select_volumes(
         usable,
         acquisitions=config.data.acquisitions,
-        sample_rate=config.data.volume_sample_rate,
+        sample_rate=config.data.volume_sample_rate if part == "train" else 1.0,
         seed=config.seed,
     )
     check_masks(mask_settings(config), usable)
@@ -51,7 +51,7 @@ def data_folder(config: Config, part: str) -> Path:
         raise ValueError(
             f"data.path: not set; name the folder that holds singlecoil_{part}/ (or data.{part})"
         )
-    return own or config.data.path / f"singlecoil_{part}"
+    return (own or config.data.path / f"singlecoil_{part}").expanduser()
 
 
 def check_masks(masks: MaskSettings, volumes: list[Volume]) -> None:

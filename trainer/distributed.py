@@ -42,6 +42,8 @@ def choose_device(device: str, local_rank: int = 0) -> torch.device:
         raise ValueError("device: cuda was asked for, but no CUDA device is available; use auto or cpu")
     if device == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
+    if local_rank >= torch.cuda.device_count():
+        raise ValueError(f"more processes on this host than its {torch.cuda.device_count()} CUDA devices")
     return torch.device("cuda", local_rank)
 
 

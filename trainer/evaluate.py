@@ -129,7 +129,7 @@ def sample_image(model: nn.Module, batch: Slice, config: Config, sample: int) ->
     """Output number `sample` of the model for a batch, complex64 (N, 1, h, W)."""
     device = batch.masked_kspace.device
     noise = evaluation_noise(config.seed, batch.fname, batch.slice_num, sample, device)
-    return model(batch.masked_kspace, batch.mask, noise).image
+    return model(batch.masked_kspace, batch.mask, noise, batch.scale).image
 
 
 def _join(batches: list[tuple[Slice, dict[str, Tensor]]]) -> Images:
@@ -143,18 +143,19 @@ def _join(batches: list[tuple[Slice, dict[str, Tensor]]]) -> Images:
 
 
 def _score(volume: Volume, images: Images) -> list[Score]:
+    """Raises ValueError that names the file if it can't be scored: nothing may hide in a mean."""
     achieved = achieved_acceleration(images.mask, volume.acquired)
-    return [
-        Score(
-            name,
-            volume.fname,
-            images.acceleration,
-            volume.acquisition,
-            achieved,
-            volume_metrics(images.target, x),
-        )
-        for name, x in images.methods.items()
-    ]
+    scores = []
+    for name, prediction in images.methods.items():
+        if not (np.isfinite(prediction).all() and np.isfinite(images.target).all() and images.target.any()):
+            raise ValueError(
+                f"{volume.path}: {name} at x{images.acceleration}, or its target, is not finite or all zero; "
+                "`check` tells more of the file"
+            )
+        metrics = volume_metrics(images.target, prediction)
+        place = (volume.fname, images.acceleration, volume.acquisition, achieved)
+        scores.append(Score(name, *place, metrics))
+    return scores
 
 
 def _panel(volume: Volume, images: Images, scores: list[Score]) -> Panel:

@@ -22,7 +22,7 @@ class History:
     def __init__(self, out: Path, start: int):
         self.path = out / "metrics.jsonl"
         self._forget_after(start)
-        self.board = SummaryWriter(str(out), purge_step=start + 1 if start else None)
+        self.board = SummaryWriter(str(out), purge_step=start + 1)
 
     def _forget_after(self, step: int) -> None:
         """Drop what an interrupted run wrote after its last checkpoint: it will be written again."""

@@ -36,11 +36,11 @@ def train(config: Config, out: Path, process: Process) -> None:
     """Train until `train.steps`, from the run's last checkpoint if it has one."""
     train_volumes, val_volumes = find_volumes(config, "train"), find_volumes(config, "val")
     state = make_state(config, process)
-    resume(state, config, out)
+    resume(state, config, out, process)
     if process.main:
         prepare_folder(config, out)
     announce(state, config, train_volumes, val_volumes, process)
-    if state.step < config.train.steps:
+    if state.step < config.train.steps or validation_due(state, config):
         run(state, config, out, train_volumes, val_volumes, process)
 
 
@@ -64,7 +64,9 @@ def run(
     options = config.train
     model = _distribute(state.model, process)
     history = log.History(out, state.step) if process.main else None
-    recent = Recent()
+    recent, stopping = Recent(), False
+    if validation_due(state, config):  # the last run was stopped before it
+        validate_step(state, config, out, val_volumes, history, process)
     loader = training_loader(config, train_volumes, process, state.step)
     with stop_signals() as signals, _progress(state.step, options.steps, process) as bar:
         for batch in loader:
@@ -74,24 +76,30 @@ def run(
             bar.update()
             logging = _due(state.step, options.log_every, options.steps)
             stopping = due_stop(signals, logging, process)
-            validating = _due(state.step, options.validate_every, options.steps) and not stopping
-            saving = _due(state.step, options.save_every, options.steps) or stopping
-            if logging or validating or saving:
+            validating = validation_due(state, config)
+            saving = _due(state.step, options.save_every, options.steps) or validating or stopping
+            if logging or saving:
                 recent.check()  # nothing is saved after a loss that is not finite
             if logging:
                 log_losses(recent, state.step, history, bar, config, process)
-            if validating:
-                validate_step(state, config, out, val_volumes, history, process)
             if saving:
                 save_last(state, config, out, process)
-            if validating or saving:
-                recent.start_clock()
             if stopping:
                 break
+            if validating:  # after saving: it may take long
+                validate_step(state, config, out, val_volumes, history, process)
+            if saving:
+                recent.start_clock()
     if process.main:
         history.close()
         message = "stopped at step {}; the same command resumes" if stopping else "finished at step {}"
         logger.info(message, state.step)
+
+
+def validation_due(state: State, config: Config) -> bool:
+    """Whether this step is to be validated and was not."""
+    due = _due(state.step, config.train.validate_every, config.train.steps)
+    return due and state.step > state.validated
 
 
 def _due(step: int, every: int, last: int) -> bool:
@@ -124,7 +132,7 @@ def train_step(
     bf16 = options.bf16 and process.device.type == "cuda"
     model.train()
     with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
-        reconstruction = model(batch.masked_kspace, batch.mask, noise)
+        reconstruction = model(batch.masked_kspace, batch.mask, noise, batch.scale)
     loss = generator_loss(reconstruction, batch, config.loss)
     state.optimizer.zero_grad(set_to_none=True)
     loss.total.backward()
@@ -157,12 +165,14 @@ def validate_step(
     history: log.History | None,
     process: Process,
 ) -> None:
-    """Score the averaged weights; keep them as best.pt if they are the best so far."""
-    volumes = volumes[: config.validation.volumes]
+    """Score the averaged weights; keep them as best.pt if they are the best so far; save that."""
+    volumes = volumes[: config.train.validate_volumes]
     evaluation = evaluate(state.average, volumes, config, process)
     score = mean_ssim(evaluation.scores)
     better = state.best is None or score > state.best
     state.best = score if better else state.best
+    state.validated = state.step
+    save_last(state, config, out, process)
     if history is None:
         return
     table = rows(evaluation.scores)
@@ -197,4 +207,4 @@ def save_last(state: State, config: Config, out: Path, process: Process) -> None
 
 
 def _save(state: State, config: Config, path: Path) -> None:
-    checkpoint.save(path, config, step=state.step, best=state.best, state=state.tensors())
+    checkpoint.save(path, config, state.progress(), state.tensors())

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end training between two steps; a second one ends the program."""
+"""SIGINT and SIGTERM end training between two steps; a second SIGINT ends the program at once."""
 
 import signal
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ def stop_signals() -> Iterator[list[int]]:
     received: list[int] = []
 
     def receive(number: int, frame: object) -> None:
-        if received:
+        if number == signal.SIGINT and number in received:  # Ctrl-C twice: now
             raise KeyboardInterrupt
         received.append(number)
 
@@ -26,9 +26,9 @@ def stop_signals() -> Iterator[list[int]]:
 
 
 def leave_signals_to_parent(worker: int) -> None:
-    """For a loader's process: Ctrl-C reaches it too, but its parent decides when to end."""
+    """For a loader's process: signals to the group reach it too, but its parent decides when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def due_stop(signals: list[int], due: bool, process: Process) -> bool:

@@ -75,7 +75,7 @@ def write_summary(summary: dict[str, Any], folder: Path) -> None:
     """Write metrics.json and, with the volumes one by one, metrics.csv."""
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "metrics.json") as partial:
-        partial.write_text(json.dumps(summary, indent=1) + "\n")
+        partial.write_text(json.dumps(summary, indent=1, allow_nan=False) + "\n")
     with replacing(folder / "metrics.csv") as partial, open(partial, "w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(summary["volumes"][0]))
         writer.writeheader()

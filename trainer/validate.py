@@ -36,11 +36,13 @@ def load_run(run: Path, overrides: list[str]) -> Run:
 def validate(run: Run, out: Path | None, process: Process) -> dict[str, Any]:
     """Score a run's model; writes metrics.json, metrics.csv and pictures; gives the first."""
     config = run.config
-    volumes = find_volumes(config, "val")[: config.validation.volumes]
+    volumes = find_volumes(config, "val")
     model = checkpoint.load_model(run.found, process.device)
     if config.validation.samples > 1 and not model.stochastic:
         raise ValueError(f"validate.samples: {config.model.name} draws no noise, so it has one sample only")
-    logger.info("{}, step {}: {} volumes on {}", run.path, run.found.step, len(volumes), process.device)
+    logger.info(
+        "{}, step {}: {} volumes on {}", run.path, run.found.progress.step, len(volumes), process.device
+    )
     evaluation = evaluate(model, volumes, config, process)
     logger.info("{:.4f} s per slice", evaluation.seconds_per_slice)
     summary = summarize(evaluation.scores, config, data_folder(config, "val"))

@@ -131,7 +131,7 @@ class Sampler(nn.Module):
 
     stochastic = True
 
-    def forward(self, masked_kspace, mask, noise) -> Reconstruction:
+    def forward(self, masked_kspace, mask, noise, scale=None) -> Reconstruction:
         middle = masked_kspace[:, 1:2]
         texture = 1e-4 * noise(middle.shape).to(torch.complex64)
         return Reconstruction(zero_filled(middle) + null_space(texture, mask))
