@@ -48,10 +48,10 @@ def train(config: Path, overrides: list[str], out: Path) -> int:
     from trainer.loop import train
 
     options = load_config(config, overrides)
-    process = distributed.start(options.device)
+    process = distributed.find_process(options.device)
     _console(quiet=not process.main)
-    train(options, out, process)
-    distributed.stop()
+    with distributed.group(process):
+        train(options, out, process)
     return 0
 
 
@@ -61,10 +61,10 @@ def validate(run: Path, overrides: list[str], out: Path | None) -> int:
     from trainer.validate import load_run, validate
 
     found = load_run(run, overrides)
-    process = distributed.start(found.config.device)
+    process = distributed.find_process(found.config.device)
     _console(quiet=not process.main)
-    validate(found, out, process)
-    distributed.stop()
+    with distributed.group(process):
+        validate(found, out, process)
     return 0
 
 
@@ -248,18 +248,30 @@ def _console(quiet: bool = False) -> None:
     )
 
 
+def explain(error: Exception) -> str:
+    """An error in the user's words: what a loader's process met, without its traceback."""
+    text = str(error).strip()
+    if "in DataLoader worker process" in text:
+        text = text.splitlines()[-1].partition(": ")[2]
+    if type(error).__name__ == "OutOfMemoryError":
+        text = "the GPU's memory is too small; lower data.batch_size, data.crop_rows or validate.batch_size"
+    return text
+
+
 def main(arguments: list[str]) -> int:
     """Run one command; gives the exit code: 2 for what the user can mend, told without a traceback."""
     options = vars(parse(arguments))
     command = COMMANDS[options.pop("command")]
     try:
         return command.run(**options)
-    except (ValueError, OSError, FloatingPointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and type(error).__name__ != "OutOfMemoryError":
+            raise  # a defect of ours: its traceback is what helps
+        print(f"error: {explain(error)}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

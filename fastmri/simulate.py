@@ -62,6 +62,7 @@ def simulate(
         )
         for number, name in enumerate(splits)
     ]
+    _check_leak([scan.path for scan in scans])
     try:
         for folder in sorted({scan.path.parent for scan in scans}):
             folder.mkdir(parents=True, exist_ok=True)
@@ -105,6 +106,15 @@ def _check(
     for holds, message in rules:
         if not holds:
             raise ValueError(message)
+
+
+def _check_leak(paths: list[Path]) -> None:
+    """A knee must not be in train and val: earlier files of the same name on the other side are an error."""
+    for path in paths:
+        other = "val" if path.parent.name.endswith("train") else "train"
+        twin = path.parent.with_name(f"singlecoil_{other}") / path.name
+        if twin.exists():
+            raise ValueError(f"out must not hold the same volumes in the other split already, holds {twin}")
 
 
 def _splits(volumes: int, val_fraction: float, split: str | None) -> list[str]:

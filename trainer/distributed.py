@@ -1,6 +1,8 @@
 """Several processes as one: device, rank, and what they exchange."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -19,21 +21,28 @@ class Process(NamedTuple):
         return self.rank == 0
 
 
-def start(device: str) -> Process:
-    """Join the other processes, if torchrun started several. `device`: auto, cuda or cpu."""
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", 0)))
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
-    if world > 1 and not distributed.is_initialized():
-        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    return Process(chosen, rank, world)
+def find_process(device: str) -> Process:
+    """Who this process is. `device`: auto, cuda or cpu."""
+    local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    return Process(
+        choose_device(device, local_rank),
+        int(os.environ.get("RANK", 0)),
+        int(os.environ.get("WORLD_SIZE", 1)),
+    )
 
 
-def stop() -> None:
-    """Leave the group."""
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
+@contextmanager
+def group(process: Process) -> Iterator[None]:
+    """Joined with the other processes, if torchrun started several, while the block runs."""
+    if process.device.type == "cuda":
+        torch.cuda.set_device(process.device)
+    if process.world > 1:
+        distributed.init_process_group("nccl" if process.device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
 
 
 def choose_device(device: str, local_rank: int = 0) -> torch.device:

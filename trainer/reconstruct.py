@@ -17,8 +17,8 @@ from fastmri.dataset import Slice, collate, make_slice, read_hybrid, to_device
 from fastmri.fourier import fft1c
 from fastmri.masks import achieved_acceleration, evaluation_mask
 from fastmri.physics import apply_mask
-from fastmri.scan import list_files
-from fastmri.volumes import Volume, describe_volume, read_kspace, read_mask, read_target
+from fastmri.scan import scan_volumes
+from fastmri.volumes import Volume, describe_volume, read_acceleration, read_kspace, read_mask, read_target
 from trainer import checkpoint
 from trainer.data import mask_settings
 from trainer.evaluate import sample_image
@@ -52,28 +52,42 @@ def reconstruct(
     samples: int,
     device: torch.device,
 ) -> list[Path]:
-    """Reconstruct a file, or every file of a folder, into `out`; gives the paths written."""
+    """Reconstruct a file, or every volume of a folder, into `out`; gives the paths written.
+
+    Wrong requests are told before anything is written; damaged files of a folder are named and left out.
+    """
     found = checkpoint.load(checkpoint.find(run))
     model = checkpoint.load_model(found, device)
     if samples > 1 and not model.stochastic:
         raise ValueError(f"--samples {samples}: {found.config.model.name} draws no noise, it has one sample")
-    files = list_files(source)
-    if out.resolve() == files[0].resolve().parent:
-        raise ValueError(f"{out}: is the folder of the input, whose files would be overwritten")
+    volumes = scan_volumes(source) if source.is_dir() else [describe_volume(source)]
+    plans = [(volume, choose_sampling(volume, acceleration, found.config)) for volume in volumes]
+    _check_requests(volumes, out, slice_num)
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    for path in tqdm(files, desc="reconstruct", unit="file", disable=len(files) == 1):
-        volume = describe_volume(path)
-        if slice_num is not None and not 0 <= slice_num < volume.num_slices:
-            raise ValueError(f"--slice {slice_num}: {path} has slices 0 to {volume.num_slices - 1}")
-        sampling = choose_sampling(volume, acceleration, found.config)
-        result = reconstruct_volume(model, volume, sampling, found.config, samples, device)
+    for volume, sampling in tqdm(plans, desc="reconstruct", unit="file", disable=len(plans) == 1):
+        try:
+            result = reconstruct_volume(model, volume, sampling, found.config, samples, device)
+        except ValueError as error:
+            if len(plans) == 1:
+                raise
+            logger.warning("left out: {}", error)
+            continue
         written.append(out / volume.fname)
         write_result(written[-1], result, sampling)
         if slice_num is not None:
-            written.append(out / f"{path.stem}_slice{slice_num}.png")
+            written.append(out / f"{Path(volume.fname).stem}_slice{slice_num}.png")
             draw_slice(written[-1], volume, result, sampling, slice_num)
     return written
+
+
+def _check_requests(volumes: list[Volume], out: Path, slice_num: int | None) -> None:
+    for volume in volumes:
+        if slice_num is not None and not 0 <= slice_num < volume.num_slices:
+            raise ValueError(f"--slice {slice_num}: {volume.path} has slices 0 to {volume.num_slices - 1}")
+        target = out / volume.fname
+        if target.exists() and target.samefile(volume.path):
+            raise ValueError(f"{out}: is the folder of the input, whose files would be overwritten")
 
 
 def choose_sampling(volume: Volume, acceleration: int | None, config: Config) -> Sampling:
@@ -81,25 +95,26 @@ def choose_sampling(volume: Volume, acceleration: int | None, config: Config) ->
 
     Raises ValueError if an acceleration is asked of a file that is undersampled already.
     """
-    acquired, mask = volume.acquired, read_mask(volume.path) if volume.has_mask else None
-    if mask is None:
-        mask = sampled_columns(volume)
-        present = np.flatnonzero(mask)
-        if present.size and mask[present[0] : present[-1] + 1].all():  # only padding is missing
-            mask, acquired = None, (max(acquired[0], int(present[0])), min(acquired[1], int(present[-1]) + 1))
-    if mask is not None:
-        achieved = achieved_acceleration(mask, acquired)
+    left, right = volume.acquired
+    mask = read_mask(volume.path) if volume.has_mask else sampled_columns(volume)
+    present = np.flatnonzero(mask)
+    span = (int(present[0]), int(present[-1]) + 1) if present.size else (0, 0)
+    # a file without a header does not tell its padding: a gapless run of most columns is a full sampling
+    full = mask[slice(*span)].all() and span[1] - span[0] > (right - left) / 2
+    if not full or (volume.has_mask and not mask[left:right].all()):
+        achieved = achieved_acceleration(mask, volume.acquired)
         if acceleration is not None:
             raise ValueError(
                 f"--acceleration {acceleration}: {volume.path} is undersampled already, x{achieved:.1f}"
             )
-        return Sampling(mask, round(achieved), achieved)
+        return Sampling(mask, read_acceleration(volume.path) or round(achieved), achieved)
     if acceleration is None:
         acceleration = config.masks.accelerations[0]
         logger.info("{} is fully sampled: undersampling it x{}", volume.fname, acceleration)
     settings = mask_settings(config)
     fraction = settings.center_fraction(acceleration)
     mask = evaluation_mask(settings.kind, volume.fname, volume.kspace_shape[2], acceleration, fraction)
+    acquired = (max(left, span[0]), min(right, span[1]))
     return Sampling(mask, acceleration, achieved_acceleration(mask, acquired))
 
 

@@ -144,12 +144,12 @@ def test_two_processes_end_with_equal_weights_and_validate_as_one(config, tmp_pa
         "from config.load import load_config\n"
         "from trainer import distributed, loop, state\n"
         "config, out = load_config(Path(sys.argv[1])), Path(sys.argv[2])\n"
-        "process = distributed.start('cpu')\n"
+        "process = distributed.find_process('cpu')\n"
         "made = []\n"
         "loop.make_state = lambda *a: made.append(state.make_state(*a)) or made[0]\n"
-        "loop.train(config, out, process)\n"
+        "with distributed.group(process):\n"
+        "    loop.train(config, out, process)\n"
         "torch.save(made[0].model.state_dict(), out / f'rank{process.rank}.pt')\n"
-        "distributed.stop()\n"
     )
     subprocess.run(
         [*launcher, str(script), str(config), str(run)], cwd=ROOT, env=environment, check=True, timeout=240
