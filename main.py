@@ -253,8 +253,6 @@ def explain(error: Exception) -> str:
     text = str(error).strip()
     if "in DataLoader worker process" in text:
         text = text.splitlines()[-1].partition(": ")[2]
-    if type(error).__name__ == "OutOfMemoryError":
-        text = "the GPU's memory is too small; lower data.batch_size, data.crop_rows or validate.batch_size"
     return text
 
 
@@ -267,10 +265,15 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and type(error).__name__ != "OutOfMemoryError":
-            raise  # a defect of ours: its traceback is what helps
+    except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+            raise
+        print(
+            "error: the GPU's memory is too small; lower data.batch_size or data.crop_rows", file=sys.stderr
+        )
         return 2
 
 

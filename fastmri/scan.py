@@ -33,19 +33,23 @@ def scan_volumes(source: Path, cache: Path | None = None) -> list[Volume]:
     """
     files = list_files(source)
     known = _read_cache(cache)
-    found: dict[str, dict] = {}
+    volumes, fresh = [], {}
     for path in tqdm(files, desc=f"scan {source.name}", unit="file", leave=False, disable=len(files) < 20):
         key = _key(path)
         try:
-            entry = known.get(key) or describe_volume(path)._asdict()
-            found[key] = entry | {"path": str(path)}  # the cache may know it from another directory
+            # the cache may know the file from another directory, or by another name
+            volume = _volume(known[key] | {"path": str(path)}) if key in known else describe_volume(path)
         except ValueError as error:
             logger.warning("left out: {}", error)
-    if not found:
+            continue
+        volumes.append(volume)
+        if key not in known:
+            fresh[key] = volume._asdict()
+    if not volumes:
         raise ValueError(f"{source}: none of its {len(files)} files is a readable single-coil volume")
-    if cache is not None and not found.keys() <= known.keys():
-        _write_cache(cache, known | found)
-    return [_volume(entry) for entry in found.values()]
+    if cache is not None and fresh:
+        _write_cache(cache, known | fresh)
+    return volumes
 
 
 def select_volumes(

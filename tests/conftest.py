@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from fastmri.emulate import emulate
 from fastmri.volumes import write_volume
 
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is tested must hold on a CPU
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -51,10 +51,31 @@ def test_blocks_share_no_weights():
     assert not torch.equal(first.transform.output.weight, second.transform.output.weight)
 
 
-@pytest.mark.parametrize("option", ["phase_prior", "background_prior", "gradient_step", "data_consistency"])
-def test_every_option_changes_the_result(option):
+@pytest.mark.parametrize(
+    ("option", "channels"), [("phase_prior", slice(4, 6)), ("background_prior", slice(6, 8))]
+)
+def test_a_prior_enters_by_channels_of_its_own(option, channels):
     _, mask, measured = scene(1, 1, 16, 24)
     on, off = make("adaptive_cs_net"), make("adaptive_cs_net", **{option: False})
+    kept = [k for k in range(9) if k not in range(*channels.indices(9))]
+    for block, smaller in zip(on.blocks, off.blocks, strict=True):
+        state = block.state_dict()
+        state["transform.analysis.0.weight"] = state["transform.analysis.0.weight"][:, kept]
+        smaller.load_state_dict(state)  # the same network but for the prior's channels
+    assert not torch.allclose(on(measured, mask, None).image, off(measured, mask, None).image, atol=1e-7)
+    for block in on.blocks:
+        block.transform.analysis[0].weight.data[:, channels] = 0
+    torch.testing.assert_close(on(measured, mask, None).image, off(measured, mask, None).image)
+
+
+@pytest.mark.parametrize("option", ["gradient_step", "data_consistency"])
+def test_the_data_options_change_the_result(option):
+    _, mask, measured = scene(1, 1, 16, 24)
+    on, off = make("adaptive_cs_net"), make("adaptive_cs_net", **{option: False})
+    off.load_state_dict(on.state_dict(), strict=False)  # all weights alike
+    if option == "gradient_step":  # it is 0 at the start, where the image fits the data: give it a residual
+        assert on.blocks[0].step is not None
+        assert off.blocks[0].step is None
     assert not torch.equal(on(measured, mask, None).image, off(measured, mask, None).image)
 
 

@@ -5,7 +5,7 @@ import torch
 
 from custom_nn.model import Reconstruction, build_model, parameter_count
 from fastmri.fourier import fft1c
-from fastmri.physics import apply_mask, zero_filled
+from fastmri.physics import apply_mask, measured_scale, zero_filled
 
 CASCADE = {
     "blocks": 2,
@@ -47,6 +47,25 @@ def test_native_size_and_type(name, size, slices):
     assert result.image.shape == (2, 1, *size)
     assert result.image.dtype == torch.complex64
     assert result.image.isfinite().all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_neighbouring_slices_matter(name):
+    _, mask, measured = scene(1, 3, 16, 24)
+    model = make(name, 3)
+    before = model(measured, mask, torch.randn).image
+    measured[:, 0] = measured[:, 0].flip(-2)  # same scale, another neighbour
+    assert not torch.allclose(model(measured, mask, torch.randn).image, before, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_scale_of_the_whole_slice_may_be_given(name):
+    _, mask, measured = scene(2, 1, 16, 24)
+    model = make(name)
+    own = model(measured, mask, torch.randn).image
+    given = model(measured, mask, torch.randn, measured_scale(measured)).image
+    assert torch.equal(own, given)
+    assert not torch.equal(own, model(measured, mask, torch.randn, 3 * measured_scale(measured)).image)
 
 
 @pytest.mark.parametrize("name", MODELS)

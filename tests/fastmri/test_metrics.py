@@ -23,6 +23,13 @@ def test_an_exact_prediction_is_perfect():
     assert volume_metrics(target, target) == (np.inf, 1.0, 0.0)
 
 
+def test_nan_is_never_perfect():
+    target = np.random.default_rng(0).random((1, 16, 16)).astype(np.float32)
+    prediction = target.copy()
+    prediction[0, 3, 3] = np.nan
+    assert np.isnan(psnr(target, prediction, 1.0))
+
+
 def test_the_data_range_is_the_volumes_not_the_slices():
     rng = np.random.default_rng(0)
     target = rng.random((2, 16, 16)).astype(np.float32) * np.array([1, 0.1], np.float32)[:, None, None]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,17 @@ def test_a_changed_file_is_read_again(folder, tmp_path):
     assert len(json.loads(cache.read_text())["volumes"]) == 5
     scan_volumes(folder, cache)
     assert len(json.loads(cache.read_text())["volumes"]) == 6
+
+
+def test_the_cache_never_tells_paths_of_another_directory(folder, tmp_path, monkeypatch):
+    cache = tmp_path / "volumes.json"
+    monkeypatch.chdir(folder.parent)
+    assert scan_volumes(Path("singlecoil_train"), cache)[0].path == "singlecoil_train/file0.h5"
+    monkeypatch.chdir("/")
+    assert scan_volumes(folder, cache)[0].path == str(folder / "file0.h5")
+    link = folder / "file9.h5"
+    link.symlink_to(folder / "file0.h5")
+    assert scan_volumes(folder, cache)[-1].fname == "file9.h5"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 0, "volumes": {}}'])

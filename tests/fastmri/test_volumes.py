@@ -59,6 +59,25 @@ def test_target_without_attributes(path):
     assert describe_volume(path).max_value == largest
 
 
+@pytest.mark.parametrize(
+    "stored",
+    ["CORPD_FBK", np.bytes_("CORPD_FBK"), np.array([b"CORPD_FBK"]), np.array(["CORPD_FBK"], dtype=object)],
+)
+def test_the_acquisition_is_text_however_it_is_stored(path, stored):
+    with h5py.File(path, "r+") as file:
+        file.attrs["acquisition"] = stored
+    assert describe_volume(path).acquisition == "CORPD_FBK"
+
+
+def test_a_volume_narrower_than_its_header_says(path):
+    with h5py.File(path, "r+") as file:
+        narrow = file["kspace"][:, :, 10:38]
+        del file["kspace"], file[TARGET], file["ismrmrd_header"]
+        file["kspace"] = narrow
+        file["ismrmrd_header"] = format_header(Header((64, 28, 1), (32, 32, 1), 14, 27))
+    assert describe_volume(path).recon_size == (32, 28)
+
+
 def test_slices_are_read_one_at_a_time(path):
     with h5py.File(path, "r") as file:
         kspace = file["kspace"][()]
@@ -78,12 +97,16 @@ def test_the_header_survives_a_round_trip():
         (np.ones((2, 8, 8), np.float32), "must be complex"),
         (np.ones((2, 3, 8, 8), np.complex64), "must be complex"),
         (np.ones((0, 8, 8), np.complex64), "must be complex"),
+        (np.ones((2, 8, 8), np.dtype([("real", "f4"), ("imag", "f4")])), None),
+        ("group", "must be a dataset, is a group"),
     ],
 )
 def test_wrong_kspace_is_named(tmp_path, kspace, message):
     path = tmp_path / "file1.h5"
     with h5py.File(path, "w") as file:
-        if kspace is not None:
+        if isinstance(kspace, str):
+            file.create_group("kspace")
+        elif kspace is not None:
             file["kspace"] = kspace
     with pytest.raises(ValueError, match=message) as error:
         describe_volume(path)

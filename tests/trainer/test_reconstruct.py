@@ -64,10 +64,13 @@ def test_a_fully_sampled_file_is_undersampled_as_asked(tiny_run, source, tmp_pat
 def test_a_test_file_keeps_its_own_mask(tiny_run, source, tmp_path, capsys):
     mask = evaluation_mask("equispaced", "other.h5", 48, 4, 0.08)
     edit(source, keep=("ismrmrd_header",), attributes=True, kspace=masked(source, mask), mask=mask)
+    with h5py.File(source, "r+") as file:
+        file.attrs["acceleration"] = 4
     assert main(["reconstruct", str(tiny_run), str(source), str(tmp_path / "out")]) == 0
     data, attributes = contents(tmp_path / "out" / "file1000004.h5")
     assert np.array_equal(data["mask"], mask)
     assert attributes["achieved_acceleration"] == pytest.approx(44 / mask[2:46].sum())
+    assert attributes["acceleration"] == 4  # as the file says
     again = ["reconstruct", str(tiny_run), str(source), str(tmp_path / "out"), "--acceleration", "4"]
     assert main(again) == 2
     assert "is undersampled already" in capsys.readouterr().err
@@ -91,6 +94,29 @@ def test_bare_full_kspace_is_undersampled_and_padding_is_not_taken_for_a_mask(ti
     assert attributes["acceleration"] == 4  # the config's first
     assert np.array_equal(data["mask"], evaluation_mask("random", "file1000004.h5", 48, 4, 0.08))
     assert attributes["achieved_acceleration"] == pytest.approx(44 / data["mask"][2:46].sum())
+
+
+def test_centre_lines_alone_are_no_full_sampling(tiny_run, source, tmp_path):
+    mask = np.zeros(48, bool)
+    mask[22:26] = True
+    edit(source, keep=(), kspace=masked(source, mask))
+    assert main(["reconstruct", str(tiny_run), str(source), str(tmp_path / "out")]) == 0
+    data, attributes = contents(tmp_path / "out" / "file1000004.h5")
+    assert np.array_equal(data["mask"], mask)
+    assert attributes["achieved_acceleration"] == 12
+
+
+def test_a_mask_that_keeps_all_does_not_forbid_undersampling(tiny_run, source, tmp_path):
+    edit(source, keep=("kspace", "ismrmrd_header"), mask=np.ones(48, bool))
+    arguments = ["reconstruct", str(tiny_run), str(source), str(tmp_path / "out"), "--acceleration", "8"]
+    assert main(arguments) == 0
+    assert contents(tmp_path / "out" / "file1000004.h5")[1]["acceleration"] == 8
+
+
+def test_damaged_files_of_a_folder_are_left_out(tiny_run, source, tmp_path):
+    (source.parent / "file1.h5").write_bytes(b"damaged")
+    assert main(["reconstruct", str(tiny_run), str(source.parent), str(tmp_path / "out")]) == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["file1000004.h5"]
 
 
 def test_the_same_file_gives_the_same_picture_with_and_without_its_truth(tiny_run, source, tmp_path):

@@ -12,9 +12,11 @@ import pytest
 import torch
 import yaml
 
+from config.load import load_config
 from main import main
 from tests.conftest import ROOT, write_tiny_volume
 from tests.trainer.conftest import write_config
+from trainer.checkpoint import make_model
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +50,13 @@ def start(config, run, *overrides: str, launcher: tuple = (sys.executable,)) -> 
     command = [*launcher, "main.py", "train", str(config), *overrides, "--out", str(run)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -100,12 +108,28 @@ def stop_after(steps: int, monkeypatch) -> None:
     monkeypatch.setattr(loop, "train_step", step)
 
 
-def test_training_moves_the_weights(config, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    main(["train", str(config), "train.steps=1", "--out", str(one)])
-    main(["train", str(config), "seed=1", "train.steps=1", "--out", str(two)])
-    assert not equal(weights(one), weights(two))
-    assert main(["train", str(config), "train.steps=1", "--out", str(one)]) == 0  # complete: nothing to do
+def test_training_moves_weights_and_average(config, tmp_path):
+    run = tmp_path / "run"
+    main(["train", str(config), "train.steps=3", "--out", str(run)])
+    start = make_model(load_config(config)).state_dict()
+    trained = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    assert all(not torch.equal(start[name], trained["model"][name]) for name in start)
+    assert all(not torch.equal(trained["ema"][name], trained["model"][name]) for name in start)
+    assert main(["train", str(config), "train.steps=3", "--out", str(run)]) == 0  # complete: nothing to do
+
+
+def test_a_validation_that_a_signal_prevented_is_made_up_for(config, tmp_path, monkeypatch):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert main(["train", str(config), "--out", str(whole)]) == 0
+    for step in (3, 6):
+        stop_after(step - (step > 3) * 3, monkeypatch)
+        assert main(["train", str(config), "--out", str(parts)]) == 0
+        monkeypatch.undo()
+        torch.set_num_threads(1)
+        assert len(history(parts, "validate")) == (step > 3)
+    assert main(["train", str(config), "--out", str(parts)]) == 0
+    assert history(parts, "validate") == history(whole, "validate")
+    assert equal(weights(parts, "best"), weights(whole, "best"))
 
 
 def test_a_resume_with_other_options_names_them(config, tmp_path, capsys):
@@ -117,13 +141,13 @@ def test_a_resume_with_other_options_names_them(config, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_ends_cleanly(config, tmp_path, number):
+def test_a_signal_to_the_whole_group_saves_and_ends_cleanly(config, tmp_path, number):
     run = tmp_path / "run"
     process = start(config, run, "train.steps=100000", "train.validate_every=100000", "data.num_workers=1")
     deadline = time.time() + 120
     while not (run / "checkpoints" / "last.pt").exists() and time.time() < deadline:
         time.sleep(0.2)
-    process.send_signal(number)
+    os.killpg(process.pid, number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert "Traceback" not in output
@@ -192,3 +216,34 @@ def test_what_a_user_can_mend_is_told_in_a_line(config, tmp_path, capsys, overri
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_breaks_while_it_is_read_is_named_in_a_line(config, tmp_path, capsys, workers):
+    folder = tmp_path / "data"
+    for part in ("train", "val"):
+        path = write_tiny_volume(folder / f"singlecoil_{part}" / "file1.h5")
+    path = folder / "singlecoil_train" / "file1.h5"
+    with h5py.File(path, "r+") as file:
+        samples = file["kspace"][()]
+        del file["kspace"]
+        file.create_dataset("kspace", data=samples, chunks=(1, 64, 48), compression="gzip")
+        offset = file["kspace"].id.get_chunk_info(0).byte_offset
+    content = bytearray(path.read_bytes())
+    content[offset : offset + 2000] = b"x" * 2000
+    path.write_bytes(content)
+    overrides = [f"data.path={folder}", f"data.num_workers={workers}", "train.steps=9"]
+    assert main(["train", str(config), *overrides, "--out", str(tmp_path / "run")]) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(error) == 1
+    assert f"{path}: can't be read" in error[0]
+
+
+def test_another_number_of_processes_is_another_run(config, tmp_path, monkeypatch, capsys):
+    run = tmp_path / "run"
+    assert main(["train", str(config), "train.steps=1", "--out", str(run)]) == 0
+    path = run / "checkpoints" / "last.pt"
+    content = torch.load(path, weights_only=True) | {"world": 4}
+    torch.save(content, path)
+    assert main(["train", str(config), "train.steps=1", "--out", str(run)]) == 2
+    assert "processes: 4 -> 1" in capsys.readouterr().err

@@ -113,6 +113,20 @@ def test_files_that_cannot_be_scored_are_left_out(results, tiny_run, tiny_data, 
     assert metrics(tmp_path / "o")["rows"] == metrics(results)["rows"]
 
 
+@pytest.mark.parametrize("value", [float("nan"), 0])
+def test_a_volume_that_cannot_be_scored_is_named(tiny_run, tiny_data, tmp_path, capsys, value):
+    folder = tmp_path / "val"
+    shutil.copytree(tiny_data / "singlecoil_val", folder)
+    with h5py.File(folder / "file1000005.h5", "r+") as file:
+        file["reconstruction_esc"][...] = value
+    assert main(["validate", str(tiny_run), f"data.val={folder}", "--out", str(tmp_path / "o")]) == 2
+    assert (
+        "file1000005.h5: zero_filled at x4, or its target, is not finite or all zero"
+        in capsys.readouterr().err
+    )
+    assert not (tmp_path / "o" / "metrics.json").exists()
+
+
 def test_by_default_results_lie_in_the_run(tiny_run):
     assert main(["validate", str(tiny_run), "masks.accelerations=[4]"]) == 0
     assert (tiny_run / "validate" / "metrics.json").exists()
