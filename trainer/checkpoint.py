@@ -80,7 +80,7 @@ def find(run: Path) -> Path:
 
 def run_directory(checkpoint: Path) -> Path:
     """The run that a checkpoint file belongs to."""
-    folder = checkpoint.resolve().parent
+    folder = checkpoint.parent
     return folder.parent if folder.name == "checkpoints" else folder
 
 
