@@ -349,8 +349,8 @@ def test_matrix_larger_than_an_image_is_named(tmp_path):
     [
         ({"snr": 0.0}, "snr must be positive, is 0.0"),
         ({"seed": -1}, "seed must be 0 or more, is -1"),
-        ({"matrix": 33}, "matrix must be even and at least 8 a side, is 33"),
-        ({"matrix": (32, 4)}, "matrix must be even and at least 8 a side, is (32, 4)"),
+        ({"matrix": 33}, "matrix must be even and at least 11 a side, is 33"),
+        ({"matrix": (32, 4)}, "matrix must be even and at least 11 a side, is (32, 4)"),
         ({"slice_axis": 3}, "slice axis must be 0, 1 or 2, is 3"),
         ({"val_fraction": 1.5}, "val_fraction must be from 0 to 1, is 1.5"),
         ({"split": "test"}, "split must be train or val, is test"),
