@@ -12,7 +12,7 @@ $(VENV)/.installed: requirements.txt
 
 # Minutes on two cores: small phantoms, a short training, a table, pictures.
 demo: $(VENV)/.installed
-	$(BIN)/python main.py simulate demo/data --volumes 30 --slices 6 --matrix 256x160 --recon 128
+	$(BIN)/python main.py simulate demo/data --volumes 30 --slices 4 --matrix 256x160 --recon 128
 	$(BIN)/python main.py train config/demo_baseline.yaml data.path=demo/data --out demo/run
 	$(BIN)/python main.py validate demo/run
 	$(BIN)/python main.py reconstruct demo/run demo/data/singlecoil_val/file1000025.h5 demo/reconstruction \

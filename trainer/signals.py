@@ -28,7 +28,8 @@ def stop_signals() -> Iterator[list[int]]:
 def leave_signals_to_parent(worker: int) -> None:
     """For a loader's process: signals to the group reach it too, but its parent decides when it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # not ignored for ever: a parent that fails ends its processes by SIGTERM and waits for them
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(10))
 
 
 def due_stop(signals: list[int], due: bool, process: Process) -> bool:
