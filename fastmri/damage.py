@@ -11,7 +11,7 @@ import torch
 from fastmri.fourier import ifft2c
 from fastmri.header import parse_header
 from fastmri.image import center_crop
-from fastmri.volumes import TARGET, Volume, describe_volume
+from fastmri.volumes import TARGET, Volume, describe_volume, one_line
 
 WITH_TARGET = ("singlecoil_train", "singlecoil_val")  # folders
 TARGET_TOLERANCE = 1e-4  # relative, per slice; float32 transforms differ by about 1e-6
@@ -32,7 +32,7 @@ def check_file(path: Path) -> FileReport:
     try:
         volume = describe_volume(path)
     except DAMAGED as error:
-        text = _one_line(error)
+        text = one_line(error)
         named = text.startswith(f"{path}: ")
         return FileReport(
             path, None, [], [text.removeprefix(f"{path}: ") if named else f"unreadable ({text})"]
@@ -46,12 +46,8 @@ def check_file(path: Path) -> FileReport:
             problems += _check_slices(file, volume, mask)
             problems += _check_attributes(file, volume)
     except DAMAGED as error:
-        problems.append(f"unreadable ({_one_line(error)})")
+        problems.append(f"unreadable ({one_line(error)})")
     return FileReport(path, volume, notes, problems)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _notes(file: h5py.File, volume: Volume) -> list[str]:

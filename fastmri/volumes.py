@@ -49,10 +49,11 @@ def describe_volume(path: str | Path) -> Volume:
         with h5py.File(path, "r") as file:
             return _describe(Path(path), file)
     except DAMAGED as error:
-        raise ValueError(f"{path}: not a readable HDF5 file ({_one_line(error)})") from None
+        raise ValueError(f"{path}: not a readable HDF5 file ({one_line(error)})") from None
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """A library's message without its line breaks, or the error's name where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -174,7 +175,7 @@ def _reading(path: str | Path) -> Iterator[h5py.File]:
         with h5py.File(path, "r") as file:
             yield file
     except DAMAGED as error:
-        raise ValueError(f"{path}: can't be read ({_one_line(error)})") from None
+        raise ValueError(f"{path}: can't be read ({one_line(error)})") from None
 
 
 def read_kspace(path: str | Path, slices: list[int]) -> np.ndarray:
