@@ -68,13 +68,15 @@ def validate(run: Path, overrides: list[str], out: Path | None) -> int:
     return 0
 
 
-def reconstruct(run: Path, source: Path, out: Path, device: str, **options: Any) -> int:
+def reconstruct(run: Path, source: Path, out: Path, overrides: list[str], device: str, **options: Any) -> int:
     """reconstruct files from a checkpoint"""
     from trainer.distributed import choose_device
     from trainer.reconstruct import reconstruct
+    from trainer.validate import load_run
 
     _console()
-    written = reconstruct(run, source, out, device=choose_device(device), **options)
+    found = load_run(run, overrides)
+    written = reconstruct(found, source, out, device=choose_device(device), **options)
     print(*written, sep="\n")
     return 0
 
@@ -127,6 +129,7 @@ def _reconstruct_arguments(parser: argparse.ArgumentParser) -> None:
     _add_run(parser)
     parser.add_argument("source", type=Path, metavar="INPUT", help="HDF5 file with kspace, or folder of them")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for files of the same names")
+    _add_overrides(parser)
     parser.add_argument(
         "--slice", type=_at_least(0), metavar="K", dest="slice_num", help="also draw slice K, from 0"
     )
@@ -210,6 +213,7 @@ COMMANDS = {
         [
             "reconstruct runs/baseline data/phantoms/singlecoil_val out --slice 4 --acceleration 8",
             "reconstruct runs/baseline/checkpoints/best.pt file1000001.h5 out",
+            "reconstruct runs/generative file1000001.h5 out --slice 4 --samples 8 model.amplitude=0.5",
         ],
     ),
 }

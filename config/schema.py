@@ -65,10 +65,9 @@ class Masks(Options):
         return self
 
 
-class AdaptiveCSNet(Options):
-    """The baseline cascade (arXiv 2004.07339)."""
+class Cascade(Options):
+    """Adaptive-CS-Net (arXiv 2004.07339)."""
 
-    name: Literal["adaptive_cs_net"] = "adaptive_cs_net"
     blocks: int = Field(10, ge=1, le=100, description="iterations, each with weights of its own")
     filters: list[Annotated[int, Field(ge=1)]] = Field(
         [16, 32, 64, 128], min_length=1, description="features per scale, finest first"
@@ -79,6 +78,59 @@ class AdaptiveCSNet(Options):
     background_level: float = Field(0.1, gt=0, lt=1, description="air: below this part of the maximum")
     gradient_step: bool = Field(True, description="a data step of learned size in every block")
     data_consistency: bool = Field(True, description="put the measured samples back at the end")
+
+
+class AdaptiveCSNet(Cascade):
+    """The baseline."""
+
+    name: Literal["adaptive_cs_net"] = "adaptive_cs_net"
+
+
+class Generative(Options):
+    """A baseline, and texture in the null space that is read from tokens by attention."""
+
+    name: Literal["generative"] = "generative"
+    baseline: Path | None = Field(None, description="run or checkpoint that the baseline starts from")
+    freeze_baseline: bool = Field(True, description="train the texture alone; false: both together")
+    cascade: Cascade = Field(
+        Cascade(), description="options of the baseline; those of its run, if one is named"
+    )
+    amplitude: float = Field(1.0, ge=0, le=1, description="of the texture; 0 is the baseline")
+    filters: list[Annotated[int, Field(ge=1)]] = Field(
+        [32, 64, 128, 256], min_length=2, description="features per scale, finest first"
+    )
+    tokens: int = Field(16, ge=1, description="learned texture vectors")
+    token_width: int = Field(64, ge=1, description="values of a texture vector")
+    latent: int = Field(8, ge=1, description="values of noise per texture vector")
+    attention: bool = Field(True, description="each place reads its own mix of vectors; false: all the mean")
+    hard_projection: bool = Field(True, description="texture in the null space alone")
+    high_pass: float = Field(
+        0.1, ge=0, lt=0.5, description="cycles per pixel, below which the proxy sees no truth, nor where it "
+        "was measured; 0: it sees all of it"
+    )  # fmt: skip
+    proxy_weights: str = Field(
+        "none", description="none: a small encoder, trained along; imagenet or a file: frozen MobileNetV2"
+    )
+
+    @model_validator(mode="after")
+    def _start(self) -> "Generative":
+        if self.freeze_baseline and self.baseline is None:
+            raise ValueError(
+                "a frozen baseline must come from a run: set model.baseline=RUN, or freeze_baseline=false"
+            )
+        return self
+
+
+class GenerativeGlobal(Options):
+    """The cascade under one texture vector for the whole picture, as a reference."""
+
+    name: Literal["generative_global"] = "generative_global"
+    cascade: Cascade = Field(Cascade(), description="options of the cascade that is modulated")
+    token_width: int = Field(128, ge=1, description="values of the texture vector")
+    latent: int = Field(64, ge=1, description="values of the variational latent")
+    encoder_weights: str = Field(
+        "imagenet", description="MobileNetV2 of encoder and proxy: imagenet, a file, or none"
+    )
 
 
 class UNet(Options):
@@ -97,23 +149,54 @@ def _named(model: object) -> object:
 
 
 Model = Annotated[
-    Annotated[AdaptiveCSNet | UNet, Field(discriminator="name")],
+    Annotated[AdaptiveCSNet | Generative | GenerativeGlobal | UNet, Field(discriminator="name")],
     BeforeValidator(_named),
 ]
 
 
+STOCHASTIC = ("generative", "generative_global")
+
+
 class Loss(Options):
-    """Weights of the loss terms, on magnitudes over the volume's maximum."""
+    """Weights of the loss terms, on images over the volume's maximum."""
 
     ms_ssim: float = Field(0.84, ge=0, description="of 1 - MS-SSIM")
     ssim: float = Field(0.0, ge=0, description="of 1 - SSIM")
     l1: float = Field(0.16, ge=0, description="of the mean absolute error")
+    complex_l1: float = Field(0.0, ge=0, description="of the mean absolute error of real and imaginary parts")
+    samples: int = Field(1, ge=1, le=16, description="draws per slice, of whose mean these terms are")
+    std_reward: bool = Field(
+        False, description="reward their standard deviation, as posterior sampling needs"
+    )
+    beta: float = Field(1.0, ge=0, description="weight of that reward at the start, over its theoretical one")
+    beta_rate: float = Field(0.1, ge=0, description="change of beta per dB and validation; 0: none")
+    kl: float = Field(0.0, ge=0, description="of the latent's divergence, mean over the batch")
+    texture: float = Field(0.0, ge=0, description="of what the truth's proxy asks of the latent's texture")
 
     @model_validator(mode="after")
     def _some(self) -> "Loss":
-        if not (self.ms_ssim or self.ssim or self.l1):
-            raise ValueError("at least one weight must be above 0")
+        if not (self.ms_ssim or self.ssim or self.l1 or self.complex_l1):
+            raise ValueError("at least one weight of an image's error must be above 0")
+        if self.std_reward and self.samples < 2:
+            raise ValueError("std_reward needs samples of at least 2")
         return self
+
+
+class Adversarial(Options):
+    """The conditional patch discriminator."""
+
+    weight: float = Field(0.0, ge=0, description="of the generator's term; 0: no discriminator")
+    loss: Literal["wasserstein", "non_saturating"] = Field("wasserstein", description="of both networks")
+    regularizer: Literal["gradient_penalty", "r1", "spectral_norm"] = Field(
+        "gradient_penalty", description="what keeps the discriminator smooth"
+    )
+    penalty: float = Field(10.0, ge=0, description="weight of gradient_penalty or r1")
+    filters: list[Annotated[int, Field(ge=1)]] = Field(
+        [64, 128, 256, 512], min_length=1, description="features per layer"
+    )
+    lr: float = Field(1e-4, gt=0, le=1, description="highest learning rate; warm-up and decay as train.lr")
+    start: int = Field(0, ge=0, description="steps before the generator feels it")
+    ramp: int = Field(0, ge=0, description="steps after these until it feels all of it")
 
 
 class Train(Options):
@@ -136,7 +219,9 @@ class Validate(Options):
     """Evaluation."""
 
     batch_size: int = Field(8, ge=1, description="slices at once; changes no number")
-    samples: int = Field(1, ge=1, description="samples to average per slice, for models that draw noise")
+    samples: int | None = Field(
+        None, ge=1, le=64, description="samples per slice of a model that draws noise; null: 8"
+    )
 
 
 class Config(Options):
@@ -148,5 +233,24 @@ class Config(Options):
     masks: Masks = Masks()
     model: Model = AdaptiveCSNet()
     loss: Loss = Loss()
+    adversarial: Adversarial = Adversarial()
     train: Train = Train()
     validation: Validate = Field(Validate(), alias="validate")
+
+    @model_validator(mode="after")
+    def _fitting(self) -> "Config":
+        asked = {
+            "loss.samples": self.loss.samples > 1,
+            "loss.kl": self.loss.kl,
+            "loss.texture": self.loss.texture,
+            "validate.samples": (self.validation.samples or 1) > 1,
+        }
+        if self.model.name not in STOCHASTIC and any(asked.values()):
+            names = " and ".join(name for name, wanted in asked.items() if wanted)
+            raise ValueError(f"{names}: {self.model.name} draws no noise; for {' or '.join(STOCHASTIC)}")
+        return self
+
+    @property
+    def draws(self) -> int:
+        """Samples per slice in evaluation; one, where the model draws no noise."""
+        return (self.validation.samples or 8) if self.model.name in STOCHASTIC else 1

@@ -4,6 +4,7 @@ Each block refines the image by x <- x - eta e_dc + U^(soft(U([x, e_dc, e_phase,
 10 there; the gradient step eta is ours). The blocks share no weights.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -18,8 +19,16 @@ from fastmri.physics import (
     low_resolution,
     measured_scale,
     replace_sampled,
+    sampling_density,
     zero_filled,
 )
+
+Style = Callable[[int, Tensor], Tensor]  # scale, features (N, C, H, W) -> features
+
+
+def unstyled(scale: int, features: Tensor) -> Tensor:
+    """The features as they are."""
+    return features
 
 
 class Priors(NamedTuple):
@@ -57,14 +66,20 @@ class AdaptiveCSNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # a sixth faster on a CPU
 
     def forward(
-        self, masked_kspace: Tensor, mask: Tensor, noise: Noise, scale: Tensor | None = None
+        self,
+        masked_kspace: Tensor,
+        mask: Tensor,
+        noise: Noise,
+        scale: Tensor | None = None,
+        styles: list[Style] | None = None,
     ) -> Reconstruction:
+        """`styles`, one per block, change the features at each scale; see `generative_global`."""
         scale = measured_scale(masked_kspace) if scale is None else scale
         measured = masked_kspace / scale
         priors = estimate_priors(measured, mask, self.background_level)
         image = zero_filled(measured)
-        for block in self.blocks:
-            image = block(image, measured, mask, priors)
+        for block, style in zip(self.blocks, styles or [unstyled] * len(self.blocks), strict=True):
+            image = block(image, measured, mask, priors, style)
         middle = slice(image.shape[1] // 2, image.shape[1] // 2 + 1)
         image = image[:, middle]
         if self.data_consistency:
@@ -78,8 +93,8 @@ def estimate_priors(measured: Tensor, mask: Tensor, background_level: float) -> 
     magnitude = low.abs()
     phase = low / magnitude.clamp(min=torch.finfo(torch.float32).tiny)
     level = background_level * magnitude.amax(dim=(-2, -1), keepdim=True)
-    sampling = torch.log2(mask.shape[-1] / mask.sum(-1, keepdim=True).clamp(min=1))
-    return Priors(phase, torch.exp(-((magnitude / level.clamp(min=1e-12)) ** 2)), sampling.float())
+    air = torch.exp(-((magnitude / level.clamp(min=1e-12)) ** 2))
+    return Priors(phase, air, sampling_density(mask))
 
 
 class Block(nn.Module):
@@ -101,7 +116,9 @@ class Block(nn.Module):
         # 1 is the step that puts measured samples back; None leaves the data to the transform alone
         self.step = nn.Parameter(torch.ones(())) if gradient_step else None
 
-    def forward(self, image: Tensor, measured: Tensor, mask: Tensor, priors: Priors) -> Tensor:
+    def forward(
+        self, image: Tensor, measured: Tensor, mask: Tensor, priors: Priors, style: Style = unstyled
+    ) -> Tensor:
         residual = data_residual(image, measured, mask)
         images = [image, residual]
         if self.phase_prior:  # what is out of phase: i Im(x e^-ip) e^ip
@@ -109,7 +126,7 @@ class Block(nn.Module):
         if self.background_prior:
             images.append(image * priors.background)
         sampling = priors.sampling.expand(-1, 1, *image.shape[-2:])
-        update = self.transform(torch.cat([*map(to_channels, images), sampling], dim=1))
+        update = self.transform(torch.cat([*map(to_channels, images), sampling], dim=1), style)
         if self.step is not None:
             image = image - self.step * residual
         return image + to_complex(update)
@@ -126,11 +143,11 @@ class ThresholdedTransform(nn.Module):
         self.output = conv3x3(filters[0], outputs)
         start_small(self.output)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, style: Style = unstyled) -> Tensor:
         x, (height, width) = pad_to_multiple(x, 2 ** (len(self.analysis) - 1))
         features = []
         for scale, conv in enumerate(self.analysis):
-            x = F.leaky_relu(conv(F.avg_pool2d(x, 2) if scale else x), 0.2)
+            x = style(scale, F.leaky_relu(conv(F.avg_pool2d(x, 2) if scale else x), 0.2))
             features.append(self.thresholds[scale](x))
         x = features.pop()
         for conv in self.synthesis:

@@ -1,6 +1,6 @@
 """Loss terms on magnitude images float32 (N, 1, h, w), in units of the target volume's maximum."""
 
-from typing import NamedTuple
+import math
 
 import piq
 import torch
@@ -12,31 +12,35 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, fi
 HEADROOM = 4.0  # predictions may exceed the truth's maximum: piq's range is [0, HEADROOM]
 
 
-class ReconstructionLoss(NamedTuple):
-    """Weighted terms and their sum, each a scalar on the device."""
+def image_terms(
+    prediction: Tensor, target: Tensor, ms_ssim: float, ssim: float, l1: float
+) -> dict[str, Tensor]:
+    """1 - MS-SSIM, 1 - SSIM and L1 by name, scalars; a term of weight 0 is not computed.
 
-    total: Tensor
-    ms_ssim: Tensor  # 1 - MS-SSIM
-    ssim: Tensor  # 1 - SSIM
-    l1: Tensor
-
-
-def reconstruction_loss(
-    prediction: Tensor, target: Tensor, *, ms_ssim: float, ssim: float, l1: float
-) -> ReconstructionLoss:
-    """ms_ssim (1 - MS-SSIM) + ssim (1 - SSIM) + l1 |.|; 0.84 / 0 / 0.16 is Zhao et al. 2017.
-
-    A term of weight 0 is not computed.
+    Weights 0.84 / 0 / 0.16 are Zhao et al. 2017.
     """
-    zero = prediction.new_zeros(())
-    terms = {
-        "ms_ssim": 1 - multi_scale_ssim(prediction, target) if ms_ssim else zero,
-        "ssim": 1 - multi_scale_ssim(prediction, target, scales=1) if ssim else zero,
-        "l1": F.l1_loss(prediction, target) if l1 else zero,
-    }
-    total = ms_ssim * terms["ms_ssim"] + ssim * terms["ssim"] + l1 * terms["l1"]
-    total = total + 0 * (prediction - target).mean()  # SSIM is blind to NaN here; the total must not be
-    return ReconstructionLoss(total, **terms)
+    terms = {}
+    if ms_ssim:
+        terms["ms_ssim"] = 1 - multi_scale_ssim(prediction, target)
+    if ssim:
+        terms["ssim"] = 1 - multi_scale_ssim(prediction, target, scales=1)
+    if l1:
+        terms["l1"] = F.l1_loss(prediction, target)
+    # SSIM is blind to NaN here; the total must not be
+    return {name: term + 0 * (prediction - target).mean() for name, term in terms.items()}
+
+
+def std_reward(samples: Tensor) -> Tensor:
+    """The mean standard deviation of samples (P, N, ...) of each of N images, (N,): rcGAN's L_SD.
+
+    sqrt(pi / (2 P (P - 1))) sum_p |x_p - mean|, unbiased for normal samples (Bendel et al. 2023,
+    arXiv 2210.13389, eq. 8), with the factor that makes a posterior's spread the best one, for the weight
+    beta = 1, against the L1 of the samples' mean: sqrt(2 / (pi P (P + 1))) (eq. 10 there).
+    """
+    count = len(samples)
+    spread = (samples - samples.mean(0)).abs().sum(0).flatten(1).mean(1)  # (N,)
+    unbiased = math.sqrt(math.pi / (2 * count * (count - 1)))
+    return math.sqrt(2 / (math.pi * count * (count + 1))) * unbiased * spread
 
 
 def multi_scale_ssim(prediction: Tensor, target: Tensor, scales: int | None = None) -> Tensor:

@@ -14,6 +14,8 @@ class Reconstruction(NamedTuple):
     """What a model gives."""
 
     image: Tensor  # complex64 (N, 1, H, W), in the units of the input; W as native, not cropped
+    baseline: Tensor | None = None  # alike, of a model that adds texture to a baseline's image
+    latent: tuple | None = None  # of a stochastic model: what all samples of the same data share
 
 
 class ZeroFilled(nn.Module):
@@ -34,12 +36,22 @@ def build_model(name: str, options: dict) -> nn.Module:
     All are called as model(masked_kspace (N, C, H, W) complex64, mask (N, 1, 1, W) bool, noise), give a
     `Reconstruction`, and say by `stochastic` whether noise changes what they give. A row crop comes with the
     `scale` (N, 1, 1, 1) of its whole slice, so that it is seen as it is in the whole; else it is measured.
+    A stochastic model also takes the `latent` of an earlier reconstruction of the same data, and has
+    guide(latent, kspace, mask, noise) -> Guidance, what the truth costs its latent in training.
     """
     # here, because these files need the contract above
     from custom_nn.adaptive_cs_net import AdaptiveCSNet
+    from custom_nn.generative import Generative
+    from custom_nn.generative_global import GenerativeGlobal
     from custom_nn.unet import UNet
 
-    models = {"adaptive_cs_net": AdaptiveCSNet, "unet": UNet, "zero_filled": ZeroFilled}
+    models = {
+        "adaptive_cs_net": AdaptiveCSNet,
+        "generative": Generative,
+        "generative_global": GenerativeGlobal,
+        "unet": UNet,
+        "zero_filled": ZeroFilled,
+    }
     return models[name](**options)
 
 

@@ -21,6 +21,7 @@ class Slice(NamedTuple):
     masked_kspace: Tensor  # complex64 (C, h, W) hybrid data of C adjacent slices, +0.0 where not sampled
     mask: Tensor  # bool (1, 1, W)
     target: Tensor | None  # float32 (1, h, w), raw; None where the file has none
+    kspace: Tensor | None  # complex64 (1, h, W) complete hybrid data of the target; None where there is none
     max_value: Tensor  # float32 (1, 1, 1), maximum of the raw target volume; 0 where there is none
     scale: Tensor  # float32 (1, 1, 1), maximum of |zero-filled| over the whole slice
     fname: str | list[str]
@@ -123,6 +124,7 @@ def make_slice(
         masked_kspace=masked_kspace,
         mask=mask,
         target=target,
+        kspace=None if target is None else hybrid[len(hybrid) // 2][None],
         max_value=torch.full((1, 1, 1), volume.max_value or 0.0),
         scale=measured_scale(masked_kspace[None])[0],
         fname=volume.fname,
@@ -143,6 +145,7 @@ def _crop_rows(sample: Slice, rows: int | None, rng: np.random.Generator) -> Sli
     return sample._replace(
         masked_kspace=sample.masked_kspace[:, start : start + rows],
         target=sample.target[:, start : start + rows],
+        kspace=sample.kspace[:, start : start + rows],
         recon_size=(rows, sample.recon_size[1]),
     )
 

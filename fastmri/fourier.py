@@ -1,5 +1,6 @@
 """Centred orthonormal Fourier transforms, for torch tensors."""
 
+import torch
 from torch import Tensor, fft
 
 
@@ -26,3 +27,9 @@ def ifft1c(kspace: Tensor, dim: int = -1) -> Tensor:
 def _centred(transform, x: Tensor, dim: tuple[int, ...]) -> Tensor:
     # only the transformed axes are shifted; the order matters for odd sizes
     return fft.fftshift(transform(fft.ifftshift(x, dim=dim), dim=dim, norm="ortho"), dim=dim)
+
+
+def spatial_frequency(size: tuple[int, int], device: torch.device | None = None) -> Tensor:
+    """Distance from the centre at every place of a centred spectrum, in cycles per pixel: float32 (H, W)."""
+    row, column = ((torch.arange(n, device=device) - n // 2) / n for n in size)
+    return torch.hypot(row[:, None], column)

@@ -36,7 +36,11 @@ def nmse(target: np.ndarray, prediction: np.ndarray) -> float:
 
 def psnr(target: np.ndarray, prediction: np.ndarray, max_value: float) -> float:
     """10 log10(max_value^2 / mean squared error over the volume), in dB; infinite for an exact prediction."""
-    error = np.mean((target.astype(np.float64) - prediction) ** 2)
+    return psnr_of_error(np.mean((target.astype(np.float64) - prediction) ** 2), max_value)
+
+
+def psnr_of_error(error: float, max_value: float) -> float:
+    """PSNR in dB of a mean squared error."""
     return float("inf") if error == 0 else float(10 * np.log10(max_value**2 / error))
 
 

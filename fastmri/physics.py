@@ -8,8 +8,9 @@ Images and data are complex64, (N, C, H, W); masks bool, (N, 1, 1, W).
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
-from fastmri.fourier import fft1c, ifft1c
+from fastmri.fourier import fft1c, ifft1c, spatial_frequency
 from fastmri.image import crop_start
 
 
@@ -45,6 +46,16 @@ def null_space(image: Tensor, mask: Tensor) -> Tensor:
     return ifft1c(apply_mask(fft1c(image), ~mask))
 
 
+def high_pass(image: Tensor, mask: Tensor, cutoff: float) -> Tensor:
+    """What is left of an image without its measured columns and without frequencies below `cutoff`.
+
+    `cutoff` in cycles per pixel, of both axes together.
+    """
+    high = spatial_frequency(image.shape[-2:], image.device) >= cutoff
+    spectrum = fft1c(fft1c(image), dim=-2)
+    return ifft1c(ifft1c(apply_mask(spectrum, ~mask & high), dim=-2))
+
+
 def measured_scale(masked_kspace: Tensor) -> Tensor:
     """Maximum of |zero-filled| per sample, (N, C, H, W) -> (N, 1, 1, 1) float32; 1 where nothing is measured.
 
@@ -69,3 +80,15 @@ def low_resolution(masked_kspace: Tensor, mask: Tensor) -> Tensor:
     place = center.cumsum(-1) / (count + 1)  # 1 / (n + 1) ... n / (n + 1) inside the run
     window = torch.where(center, torch.sin(torch.pi * place) ** 2, torch.zeros_like(place))
     return ifft1c(masked_kspace * window)
+
+
+def smooth_phase(image: Tensor, size: int = 9) -> Tensor:
+    """The phase of the mean over size x size pixels, as complex64 of modulus 1 (0 where nothing is near)."""
+    channels = torch.cat([image.real, image.imag], dim=1)
+    mean = avg_pool2d(channels, size, stride=1, padding=size // 2)
+    return torch.sgn(torch.complex(*mean.chunk(2, dim=1)))
+
+
+def sampling_density(mask: Tensor) -> Tensor:
+    """log2 of columns over sampled columns, bool (N, 1, 1, W) -> float32 (N, 1, 1, 1)."""
+    return torch.log2(mask.shape[-1] / mask.sum(-1, keepdim=True).clamp(min=1)).float()

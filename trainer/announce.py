@@ -12,7 +12,8 @@ from fastmri.dataset import Slice, collate
 from fastmri.volumes import Volume
 from trainer.data import training_loader
 from trainer.distributed import Process
-from trainer.objectives import generator_loss
+from trainer.draws import draw
+from trainer.objectives import generator_terms
 from trainer.state import State
 
 BYTES_PER_PARAMETER = 5 * 4  # weight, gradient, two moments of AdamW, average; float32
@@ -68,6 +69,6 @@ def training_memory(model: nn.Module, sample: Slice, config: Config) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        reconstruction = model(sample.masked_kspace, sample.mask, torch.randn, sample.scale)
-        generator_loss(reconstruction, sample, config.loss)
+        draws = draw(model, sample, [torch.randn] * config.loss.samples)
+        generator_terms(draws, None, sample, config.loss, torch.zeros(1))
     return parameter_count(model) * BYTES_PER_PARAMETER + sum(kept.values()) * config.data.batch_size

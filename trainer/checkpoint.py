@@ -8,11 +8,12 @@ import torch
 from torch import nn
 
 from config.load import make_config, plain_config
-from config.schema import Config
+from config.schema import STOCHASTIC, Config
 from custom_nn.model import build_model
 from fastmri.atomic import replacing
 
 SCHEMA = 1
+STATES = ("model", "ema", "optimizer")
 
 
 class Progress(NamedTuple):
@@ -20,8 +21,9 @@ class Progress(NamedTuple):
 
     step: int
     validated: int  # the last step that was validated
-    best: float | None  # highest mean SSIM of a validation so far
+    best: float | None  # highest score of a validation so far
     world: int  # processes that share a step
+    betas: dict[int, float]  # weight of the standard deviation's reward, per acceleration
 
 
 class Checkpoint(NamedTuple):
@@ -29,14 +31,16 @@ class Checkpoint(NamedTuple):
 
     config: Config
     progress: Progress
-    state: dict[str, Any]  # state dicts: model, ema, optimizer
+    state: dict[str, Any]  # state dicts by name: STATES, and a discriminator's where there is one
 
 
 def make_model(config: Config) -> nn.Module:
     """The config's model, with weights that depend on the seed alone."""
     torch.manual_seed(config.seed)
     options = config.model.model_dump(exclude={"name"})
-    return build_model(config.model.name, options | {"adjacent_slices": config.data.adjacent_slices})
+    model = build_model(config.model.name, options | {"adjacent_slices": config.data.adjacent_slices})
+    assert model.stochastic == (config.model.name in STOCHASTIC)
+    return model
 
 
 def save(path: Path, config: Config, progress: Progress, state: dict[str, Any]) -> None:
@@ -54,7 +58,8 @@ def load(path: Path) -> Checkpoint:
         content = torch.load(path, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
         progress = Progress(*(content[name] for name in Progress._fields))
-        state = {name: content[name] for name in ("model", "ema", "optimizer")}
+        state = {name: content[name] for name in STATES}
+        state |= {name: value for name, value in content.items() if name.startswith("discriminator")}
     except FileNotFoundError:
         raise ValueError(f"{path}: no such checkpoint") from None
     except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, OSError) as error:
@@ -84,8 +89,8 @@ def run_directory(checkpoint: Path) -> Path:
     return folder.parent if folder.name == "checkpoints" else folder
 
 
-def load_model(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
-    """The averaged weights, ready to evaluate."""
-    model = make_model(checkpoint.config)
+def load_model(checkpoint: Checkpoint, config: Config, device: torch.device) -> nn.Module:
+    """The averaged weights, ready to evaluate as `config`, the checkpoint's or one like it, has it."""
+    model = make_model(config)
     model.load_state_dict(checkpoint.state["ema"])
     return model.to(device).eval()

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
 
 
 class Process(NamedTuple):
@@ -71,6 +71,22 @@ def mean(values: Tensor, process: Process) -> Tensor:
         distributed.all_reduce(values)
         values = values / process.world
     return values
+
+
+def average_gradients(model: nn.Module, process: Process) -> None:
+    """Every trained parameter's gradient becomes its mean over all processes, in one exchange.
+
+    By hand rather than by DistributedDataParallel, whose hooks serve one forward pass per backward pass: a
+    step here may draw several samples, and differentiate a gradient penalty.
+    """
+    if process.world == 1:
+        return
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    distributed.all_reduce(flat)
+    flat /= process.world
+    for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 def any_true(flag: bool, process: Process) -> bool:

@@ -1,6 +1,5 @@
 """Scores of every volume at every acceleration, for a model and what it is compared with."""
 
-import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -10,16 +9,27 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from config.schema import Config
-from custom_nn.model import ZeroFilled
-from fastmri.dataset import Slice, to_device
+from fastmri.dataset import to_device
 from fastmri.masks import achieved_acceleration
-from fastmri.metrics import Metrics, volume_metrics
+from fastmri.metrics import psnr_of_error, volume_metrics
+from fastmri.posterior import law
+from fastmri.spectrum import texture
 from fastmri.volumes import Volume
 from trainer.data import evaluation_loader
 from trainer.distributed import Process, gather
+from trainer.estimates import Estimates, estimate, join
 from trainer.figures import Panel
-from trainer.noise import evaluation_noise
-from trainer.objectives import magnitude
+
+
+class Measures(NamedTuple):
+    """What is measured of a method's volume."""
+
+    psnr: float  # dB
+    ssim: float
+    nmse: float
+    power_ratio: float  # on unmeasured k-space above half the band
+    correlation: float  # there, with the truth
+    dc_residual: float  # ||M F x - y|| / ||y||
 
 
 class Score(NamedTuple):
@@ -30,7 +40,20 @@ class Score(NamedTuple):
     acceleration: int
     acquisition: str
     achieved_acceleration: float
-    metrics: Metrics
+    metrics: Measures
+
+
+class Spread(NamedTuple):
+    """What the means of 1, 2, 4, ... samples of one volume score: to be held against the posterior's law."""
+
+    fname: str
+    acceleration: int
+    psnr: dict[int, float]  # number of samples -> dB
+
+    @property
+    def gap(self) -> float:
+        """PSNR of the largest mean over that of one sample, in dB."""
+        return self.psnr[max(self.psnr)] - self.psnr[1]
 
 
 class Example(NamedTuple):
@@ -44,17 +67,19 @@ class Evaluation(NamedTuple):
     """Scores in the order of volumes, accelerations and methods, and examples for the first volumes."""
 
     scores: list[Score]
+    spreads: list[Spread]  # of a stochastic model, else empty
     examples: list[Example]
-    seconds_per_slice: float  # of the model, with its transfers, on this process
+    seconds_per_slice: float  # of one draw of the model, with its transfers, on this process
 
 
-class Images(NamedTuple):
-    """What was computed of one volume at one acceleration: float32 (S, h, w) each."""
+class Result(NamedTuple):
+    """What was computed of one volume at one acceleration."""
 
-    target: np.ndarray
-    methods: dict[str, np.ndarray]
-    mask: np.ndarray  # bool (W,)
+    volume: Volume
     acceleration: int
+    mask: np.ndarray  # bool (W,)
+    target: np.ndarray  # float32 (S, h, w)
+    estimates: Estimates
 
 
 EXAMPLES = 3  # volumes of which a slice is drawn
@@ -66,22 +91,27 @@ def evaluate(model: nn.Module, volumes: list[Volume], config: Config, process: P
 
     Holds one volume at a time, so memory does not grow with their number.
     """
-    methods = {"zero_filled": ZeroFilled(), "model": model}
     position = {volume.fname: k for k, volume in enumerate(volumes)}
     shown = {volume.fname for volume in _first_of_each(volumes)}
-    scores, examples, seconds = [], [], []
-    for fname, images in _volume_images(methods, volumes, config, process, seconds):
-        volume = volumes[position[fname]]
-        found = _score(volume, images)
+    scores, spreads, examples, seconds = [], [], [], []
+    for result in _volume_results(model, volumes, config, process):
+        found = _score(result)
         scores += found
-        if fname in shown:
-            examples.append(Example(images.acceleration, _panel(volume, images, found)))
+        spreads += _spread(result)
+        seconds.append(result.estimates.seconds / len(result.target) / config.draws)
+        if result.volume.fname in shown:
+            examples.append(Example(result.acceleration, _panel(result, found)))
     order = {acceleration: k for k, acceleration in enumerate(config.masks.accelerations)}
-    scores = sorted(
-        gather(scores, process),
-        key=lambda s: (position[s.fname], order[s.acceleration], s.method != "zero_filled"),
+
+    def place(found: Score | Spread) -> tuple[int, int]:
+        return position[found.fname], order[found.acceleration]
+
+    return Evaluation(
+        sorted(gather(scores, process), key=place),
+        sorted(gather(spreads, process), key=place),
+        gather(examples, process),
+        float(np.mean(seconds or [0.0])),
     )
-    return Evaluation(scores, gather(examples, process), float(np.mean(seconds or [0.0])))
 
 
 def _first_of_each(volumes: list[Volume]) -> list[Volume]:
@@ -90,85 +120,91 @@ def _first_of_each(volumes: list[Volume]) -> list[Volume]:
     return sorted(first.values())[:EXAMPLES]
 
 
-def _volume_images(
-    methods: dict[str, nn.Module],
-    volumes: list[Volume],
-    config: Config,
-    process: Process,
-    seconds: list[float],
-) -> Iterator[tuple[str, Images]]:
-    """Whole volumes as soon as their last slice is computed; adds the model's seconds per slice."""
-    count = {volume.fname: volume.num_slices for volume in volumes}
+def _volume_results(
+    model: nn.Module, volumes: list[Volume], config: Config, process: Process
+) -> Iterator[Result]:
+    """Whole volumes, as soon as their last slice is computed."""
+    named = {volume.fname: volume for volume in volumes}
     loader = evaluation_loader(config, volumes, process)
-    batches: list[tuple[Slice, dict[str, Tensor]]] = []
+    parts: list[tuple[Tensor, Estimates]] = []
     with tqdm(desc="validate", total=len(loader), unit="batch", leave=False, disable=not process.main) as bar:
         for batch in loader:
-            moved = to_device(batch, process.device)
-            found = {}
-            for name, method in methods.items():
-                started = time.perf_counter()
-                found[name] = reconstruct_batch(method, moved, config)  # ends on the CPU: no need to wait
-            seconds.append((time.perf_counter() - started) / len(batch.fname))  # the model is the last
-            batches.append((batch, found))
+            parts.append((batch.target[:, 0], estimate(model, to_device(batch, process.device), config)))
             bar.update()
-            if sum(len(done.fname) for done, _ in batches) == count[batch.fname[0]]:
-                yield batch.fname[0], _join(batches)
-                batches = []
+            volume = named[batch.fname[0]]
+            if sum(len(target) for target, _ in parts) == volume.num_slices:
+                target = torch.cat([target for target, _ in parts]).numpy()
+                estimates = join([part for _, part in parts])
+                yield Result(volume, batch.acceleration[0], batch.mask[0, 0, 0].numpy(), target, estimates)
+                parts = []
 
 
-def reconstruct_batch(model: nn.Module, batch: Slice, config: Config) -> Tensor:
-    """Magnitude (N, h, w) on the CPU, the mean of `validate.samples` of them."""
-    images = [
-        magnitude(sample_image(model, batch, config, sample), batch.recon_size[0])[:, 0]
-        for sample in range(config.validation.samples)
-    ]
-    return torch.stack(images).mean(0).cpu()
-
-
-def sample_image(model: nn.Module, batch: Slice, config: Config, sample: int) -> Tensor:
-    """Output number `sample` of the model for a batch, complex64 (N, 1, h, W)."""
-    device = batch.masked_kspace.device
-    noise = evaluation_noise(config.seed, batch.fname, batch.slice_num, sample, device)
-    return model(batch.masked_kspace, batch.mask, noise, batch.scale).image
-
-
-def _join(batches: list[tuple[Slice, dict[str, Tensor]]]) -> Images:
-    first = batches[0][0]
-    return Images(
-        target=torch.cat([batch.target[:, 0] for batch, _ in batches]).numpy(),
-        methods={name: torch.cat([found[name] for _, found in batches]).numpy() for name in batches[0][1]},
-        mask=first.mask[0, 0, 0].numpy(),
-        acceleration=first.acceleration[0],
-    )
-
-
-def _score(volume: Volume, images: Images) -> list[Score]:
+def _score(result: Result) -> list[Score]:
     """Raises ValueError that names the file if it can't be scored: nothing may hide in a mean."""
-    achieved = achieved_acceleration(images.mask, volume.acquired)
+    volume, target = result.volume, result.target
+    achieved = achieved_acceleration(result.mask, volume.acquired)
     scores = []
-    for name, prediction in images.methods.items():
-        if not (np.isfinite(prediction).all() and np.isfinite(images.target).all() and images.target.any()):
+    for name, found in result.estimates.methods.items():
+        prediction = found.magnitude.numpy()
+        if not (np.isfinite(prediction).all() and np.isfinite(target).all() and target.any()):
             raise ValueError(
-                f"{volume.path}: {name} at x{images.acceleration}, or its target, is not finite or all zero; "
+                f"{volume.path}: {name} at x{result.acceleration}, or its target, is not finite or all zero; "
                 "`check` tells more of the file"
             )
-        metrics = volume_metrics(images.target, prediction)
-        place = (volume.fname, images.acceleration, volume.acquisition, achieved)
-        scores.append(Score(name, *place, metrics))
+        energy = result.estimates.energy
+        residual = float((found.misfit / energy).sqrt()) if energy else 0.0
+        measures = Measures(*volume_metrics(target, prediction), *texture(found.rings), residual)
+        scores.append(Score(name, volume.fname, result.acceleration, volume.acquisition, achieved, measures))
     return scores
 
 
-def _panel(volume: Volume, images: Images, scores: list[Score]) -> Panel:
-    middle = volume.num_slices // 2
+def _spread(result: Result) -> list[Spread]:
+    errors = result.estimates.errors
+    if errors is None:
+        return []
+    top, pixels = float(result.target.max()), result.target.size
+    values = [psnr_of_error(error / pixels, top) for error in errors.tolist()]
+    counts = [2**k for k in range(len(values))]
+    return [Spread(result.volume.fname, result.acceleration, dict(zip(counts, values, strict=True)))]
+
+
+def _panel(result: Result, scores: list[Score]) -> Panel:
+    middle = result.volume.num_slices // 2
+    estimates = result.estimates
     return Panel(
-        label=f"{volume.fname} slice {middle}\n{volume.acquisition}",
-        zero_filled=images.methods["zero_filled"][middle],
-        reconstruction=images.methods["model"][middle],
-        target=images.target[middle],
+        label=f"{result.volume.fname} slice {middle}\n{result.volume.acquisition}",
+        images={name: found.magnitude[middle].numpy() for name, found in estimates.methods.items()},
+        target=result.target[middle],
+        std=None if estimates.std is None else estimates.std[middle].numpy(),
         captions={s.method: f"volume: {s.metrics.psnr:.2f} dB / SSIM {s.metrics.ssim:.3f}" for s in scores},
     )
 
 
-def mean_ssim(scores: list[Score], method: str = "model") -> float:
-    """Mean over volumes and accelerations: what decides which checkpoint is best."""
-    return float(np.mean([score.metrics.ssim for score in scores if score.method == method]))
+def mean_gaps(spreads: list[Spread]) -> dict[int, float]:
+    """Mean over volumes of the gap to one sample in dB, by acceleration."""
+    accelerations = dict.fromkeys(spread.acceleration for spread in spreads)
+    return {
+        r: float(np.mean([spread.gap for spread in spreads if spread.acceleration == r]))
+        for r in accelerations
+    }
+
+
+GAP_TOLERANCE = 0.25  # dB
+
+
+def rating(evaluation: Evaluation, posterior: bool) -> float:
+    """What decides which checkpoint is best; higher is better.
+
+    Mean SSIM over volumes and accelerations. Of a posterior sampler, whose samples must differ as the law
+    says: how much of the right texture is there (correlation, times the power ratio or its inverse, whichever
+    is below 1) if its mean gap is within GAP_TOLERANCE, else minus what the gap is off by.
+    """
+    chosen = [s.metrics for s in evaluation.scores if s.method in ("model", "sample")]
+    if not posterior:
+        return float(np.mean([metrics.ssim for metrics in chosen]))
+    samples = max(evaluation.spreads[0].psnr)
+    off = abs(float(np.mean([spread.gap for spread in evaluation.spreads])) - law(samples))
+    if off > GAP_TOLERANCE:
+        return -off
+    ratios = [(max(m.correlation, 0.0), max(m.power_ratio, 1e-6)) for m in chosen]
+    return float(np.mean([correlation * min(ratio, 1 / ratio) for correlation, ratio in ratios]))

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from fastmri.atomic import replacing
 
 matplotlib.rcParams["font.size"] = 8
-WARNING = "research only: not for diagnosis"
+WARNING = "research use, not diagnostic"
 ERROR_GAIN = 4  # errors are shown on a window this much narrower
 
 
@@ -18,59 +18,84 @@ class Panel(NamedTuple):
     """One row of pictures of a slice, float (h, w), in the input's units."""
 
     label: str
-    zero_filled: np.ndarray
-    reconstruction: np.ndarray
+    images: dict[str, np.ndarray]  # by method: zero_filled first, the best estimate before any sample
     target: np.ndarray | None = None
     std: np.ndarray | None = None
-    captions: dict[str, str] = {}  # noqa: RUF012  under 'zero_filled' and 'model'
+    captions: dict[str, str] = {}  # noqa: RUF012  by method
+
+
+class Picture(NamedTuple):
+    """An image on a window from `low` to `high`."""
+
+    image: np.ndarray
+    low: float
+    high: float
+    colors: str
+    caption: str = ""
 
 
 def draw_panels(path: Path, panels: list[Panel], title: str) -> None:
-    """Rows of zero-filled | reconstruction | truth | error | std, as far as they are known."""
-    columns = max(len(_pictures(panel)) for panel in panels)
-    height = sum(p.zero_filled.shape[0] / p.zero_filled.shape[1] for p in panels)
+    """Rows of zero-filled | methods | truth | error | std | texture added, as far as they are known."""
+    rows = [_pictures(panel) for panel in panels]
+    columns = max(map(len, rows))
+    shapes = [panel.images["zero_filled"].shape for panel in panels]
+    height = sum(tall / wide for tall, wide in shapes)
     figure = Figure(
         figsize=(2.6 * columns, 2.6 * height + 0.45 * len(panels) + 0.5), layout="constrained", dpi=130
     )
     axes = figure.subplots(len(panels), columns, squeeze=False)
-    for row, panel in zip(axes, panels, strict=True):
-        _draw_row(figure, row, panel)
+    for row, panel, pictures in zip(axes, panels, rows, strict=True):
+        _draw_row(figure, row, pictures)
+        row[0].set_ylabel(panel.label)
     figure.suptitle(f"{title} · {WARNING}", fontsize=9)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         figure.savefig(partial, format="png")
 
 
-def _pictures(panel: Panel) -> dict[str, tuple[np.ndarray, float, str]]:
-    """Title -> (image, upper end of its window, colour map)."""
-    reference = panel.reconstruction if panel.target is None else panel.target
+def _pictures(panel: Panel) -> dict[str, Picture]:
+    """The pictures of a row, by title; images and truth share one window."""
+    best = _best(panel)
+    reference = panel.images[best] if panel.target is None else panel.target
     top = float(reference.max()) or 1.0
     shown = {
-        "zero-filled": (panel.zero_filled, top, "gray"),
-        "reconstruction": (panel.reconstruction, top, "gray"),
+        _title(name): Picture(image, 0, top, "gray", panel.captions.get(name, ""))
+        for name, image in panel.images.items()
     }
     if panel.target is not None:
-        error = np.abs(panel.reconstruction - panel.target)
-        shown["truth"] = (panel.target, top, "gray")
-        shown[f"|error| x{ERROR_GAIN}"] = (error, top / ERROR_GAIN, "magma")
+        error = np.abs(panel.images[best] - panel.target)
+        shown["truth"] = Picture(panel.target, 0, top, "gray")
+        shown[f"|error| of {_title(best)}, x{ERROR_GAIN}"] = Picture(error, 0, top / ERROR_GAIN, "magma")
     if panel.std is not None:
-        shown["standard deviation"] = (panel.std, float(panel.std.max()) or 1.0, "viridis")
+        shown["standard deviation"] = Picture(panel.std, 0, float(panel.std.max()) or 1.0, "viridis")
+    if "sample" in panel.images and "baseline" in panel.images:
+        texture = panel.images["sample"] - panel.images["baseline"]
+        shown["texture: sample - baseline"] = Picture(texture, -top / ERROR_GAIN, top / ERROR_GAIN, "RdBu_r")
     return shown
 
 
-def _draw_row(figure: Figure, row: np.ndarray, panel: Panel) -> None:
-    captions = {
-        "zero-filled": panel.captions.get("zero_filled"),
-        "reconstruction": panel.captions.get("model"),
-    }
+def _best(panel: Panel) -> str:
+    """The method whose error is shown: a mean of samples before one sample."""
+    names = [name for name in panel.images if name.startswith(("mean_", "model"))]
+    return names[0] if names else list(panel.images)[-1]
+
+
+def _title(method: str) -> str:
+    """A method's name as people write it."""
+    if method.startswith("mean_"):
+        return f"mean of {method.removeprefix('mean_')} samples"
+    return {"zero_filled": "zero-filled", "model": "reconstruction"}.get(method, method)
+
+
+def _draw_row(figure: Figure, row: np.ndarray, pictures: dict[str, Picture]) -> None:
     for axis in row:
         axis.set_axis_off()
-    for axis, (name, (image, top, colors)) in zip(row, _pictures(panel).items(), strict=False):
+    for axis, (title, picture) in zip(row, pictures.items(), strict=False):
         axis.set_axis_on()
-        axis.set(xticks=[], yticks=[], title=name)
+        axis.set(xticks=[], yticks=[], title=title)
         # fastMRI stores images upside down: rows are flipped for display alone
-        drawn = axis.imshow(image[::-1], cmap=colors, vmin=0, vmax=top, interpolation="nearest")
-        axis.set_xlabel(captions.get(name) or "")
-        if colors != "gray":
+        window = {"vmin": picture.low, "vmax": picture.high}
+        drawn = axis.imshow(picture.image[::-1], cmap=picture.colors, interpolation="nearest", **window)
+        axis.set_xlabel(picture.caption)
+        if picture.colors != "gray":
             figure.colorbar(drawn, ax=axis, shrink=0.8, format="%.1e")
-    row[0].set_ylabel(panel.label)

@@ -9,33 +9,38 @@ import torch
 from loguru import logger
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from config.load import dump_config
 from config.schema import Config
 from fastmri.atomic import replacing
 from fastmri.dataset import Slice, to_device
+from fastmri.posterior import law
 from fastmri.volumes import Volume
 from trainer import checkpoint, log
+from trainer.adversary import adversarial_term, adversarial_weight, discriminator_step
 from trainer.announce import announce
 from trainer.data import find_volumes, training_loader
-from trainer.distributed import Process, mean
-from trainer.evaluate import Evaluation, evaluate, mean_ssim
+from trainer.distributed import Process, average_gradients, mean
+from trainer.draws import draw
+from trainer.evaluate import Evaluation, Measures, evaluate, mean_gaps, rating
 from trainer.figures import draw_panels
 from trainer.noise import training_noise
-from trainer.objectives import generator_loss
-from trainer.optimizer import learning_rate, update_average
+from trainer.objectives import generator_terms
+from trainer.optimizer import learning_rate, set_learning_rate, update_average
+from trainer.pretrained import resolve_baseline
 from trainer.recent import Recent
 from trainer.signals import due_stop, stop_signals
-from trainer.state import State, make_state, resume
-from trainer.tables import format_rows, rows
+from trainer.state import State, last_checkpoint, make_state, resume
+from trainer.tables import format_posterior, format_rows, posterior_rows, rows
 
 
 def train(config: Config, out: Path, process: Process) -> None:
     """Train until `train.steps`, from the run's last checkpoint if it has one."""
+    last = last_checkpoint(out)
+    config = resolve_baseline(config, last)
     train_volumes, val_volumes = find_volumes(config, "train"), find_volumes(config, "val")
-    state = make_state(config, process)
+    state = make_state(config, process, pretrained=not last.exists())
     resume(state, config, out, process)
     if process.main:
         prepare_folder(config, out)
@@ -62,7 +67,6 @@ def run(
 ) -> None:
     """Step until the end or a signal; validate, save and log on the way."""
     options = config.train
-    model = _distribute(state.model, process)
     history = log.History(out, state.step) if process.main else None
     recent, stopping = Recent(), False
     if validation_due(state, config):  # the last run was stopped before it
@@ -70,7 +74,7 @@ def run(
     loader = training_loader(config, train_volumes, process, state.step)
     with stop_signals() as signals, _progress(state.step, options.steps, process) as bar:
         for batch in loader:
-            losses = train_step(model, state, to_device(batch, process.device), config, process)
+            losses = train_step(state, to_device(batch, process.device), config, process)
             recent.add(state.step, batch.fname, losses)
             state.step += 1
             bar.update()
@@ -106,14 +110,6 @@ def _due(step: int, every: int, last: int) -> bool:
     return step % every == 0 or step == last
 
 
-def _distribute(model: nn.Module, process: Process) -> nn.Module:
-    if process.world == 1:
-        return model
-    return DistributedDataParallel(
-        model, device_ids=[process.device] if process.device.type == "cuda" else None
-    )
-
-
 def _progress(start: int, stop: int, process: Process) -> tqdm:
     """A bar with the loss and the time left; in a log file it speaks every half minute."""
     pause = 0.1 if sys.stderr.isatty() else 30
@@ -121,25 +117,46 @@ def _progress(start: int, stop: int, process: Process) -> tqdm:
     return tqdm(initial=start, total=stop, disable=not process.main, **bar)
 
 
-def train_step(
-    model: nn.Module, state: State, batch: Slice, config: Config, process: Process
-) -> dict[str, Tensor]:
-    """One optimizer step; gives its detached losses and gradient norm, still on the device."""
-    options = config.train
+def train_step(state: State, batch: Slice, config: Config, process: Process) -> dict[str, Tensor]:
+    """One step of the generator, then of its discriminator if it has one; gives losses, on the device."""
     noise = training_noise(config.seed, process.rank, state.step, process.device)
-    for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate(state.step, options)
-    bf16 = options.bf16 and process.device.type == "cuda"
-    model.train()
+    set_learning_rate(state.optimizer, learning_rate(state.step, config.train))
+    state.model.train()
+    bf16 = config.train.bf16 and process.device.type == "cuda"
     with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
-        reconstruction = model(batch.masked_kspace, batch.mask, noise, batch.scale)
-    loss = generator_loss(reconstruction, batch, config.loss)
+        draws = draw(state.model, batch, [noise] * config.loss.samples)
+        guided = config.loss.kl or config.loss.texture
+        guidance = state.model.guide(draws[0].latent, batch.kspace, batch.mask, noise) if guided else None
+    losses = generator_terms(draws, guidance, batch, config.loss, batch_betas(state.betas, batch))
+    losses |= update_generator(state, losses["total"], draws[0].image, batch, config, process)
+    if state.adversary is not None:
+        losses |= discriminator_step(
+            state.adversary, draws[0].image, batch, state.step, noise, config, process
+        )
+    return {name: value.detach() for name, value in losses.items()}
+
+
+def update_generator(
+    state: State, total: Tensor, image: Tensor, batch: Slice, config: Config, process: Process
+) -> dict[str, Tensor]:
+    """Add the adversarial term, and step; gives the term and the gradient's norm."""
+    found = {}
+    if state.adversary is not None:
+        weight = adversarial_weight(state.step, config.adversarial)
+        found["adversarial"] = adversarial_term(state.adversary, image, batch, config.adversarial)
+        found["total"] = total = total + weight * found["adversarial"]
     state.optimizer.zero_grad(set_to_none=True)
-    loss.total.backward()
-    norm = nn.utils.clip_grad_norm_(state.model.parameters(), options.clip)
+    total.backward()
+    average_gradients(state.model, process)
+    found["gradient_norm"] = nn.utils.clip_grad_norm_(state.model.parameters(), config.train.clip)
     state.optimizer.step()
-    update_average(state.average, state.model, options.ema, state.step)
-    return {name: value.detach() for name, value in loss._asdict().items()} | {"gradient_norm": norm.detach()}
+    update_average(state.average, state.model, config.train.ema, state.step)
+    return found
+
+
+def batch_betas(betas: dict[int, float], batch: Slice) -> Tensor:
+    """The weight of the standard deviation's reward of each slice, by its acceleration: (N,)."""
+    return torch.tensor([betas[r] for r in batch.acceleration], device=batch.mask.device)
 
 
 def log_losses(
@@ -168,7 +185,8 @@ def validate_step(
     """Score the averaged weights; keep them as best.pt if they are the best so far; save that."""
     volumes = volumes[: config.train.validate_volumes]
     evaluation = evaluate(state.average, volumes, config, process)
-    score = mean_ssim(evaluation.scores)
+    score = rating(evaluation, posterior=config.loss.std_reward)
+    tune(state.betas, evaluation, config)
     better = state.best is None or score > state.best
     state.best = score if better else state.best
     state.validated = state.step
@@ -177,21 +195,38 @@ def validate_step(
         return
     table = rows(evaluation.scores)
     tqdm.write(f"\nstep {state.step}\n{format_rows(table)}\n")
-    write_validation(state.step, table, evaluation, out, history)
+    if evaluation.spreads:
+        tqdm.write(format_posterior(posterior_rows(evaluation.spreads)) + "\n")
+    write_validation(state, table, evaluation, out, history)
     if better:
         _save(state, config, out / "checkpoints" / "best.pt")
 
 
+def tune(betas: dict[int, float], evaluation: Evaluation, config: Config) -> None:
+    """Move each acceleration's beta until its samples differ as the posterior's would.
+
+    beta += rate (PSNR_1 + law - PSNR_P): rcGAN's rule (arXiv 2210.13389, eq. 15) for every acceleration.
+    """
+    if config.loss.std_reward:
+        for acceleration, gap in mean_gaps(evaluation.spreads).items():
+            betas[acceleration] = max(
+                betas[acceleration] + config.loss.beta_rate * (law(config.draws) - gap), 0.0
+            )
+
+
 def write_validation(
-    step: int, table: list[dict[str, Any]], evaluation: Evaluation, out: Path, history: log.History
+    state: State, table: list[dict[str, Any]], evaluation: Evaluation, out: Path, history: log.History
 ) -> None:
     """Validation metrics and example pictures of a step."""
+    step = state.step
     values = {
         f"{name}_x{row['acceleration']}_{row['method']}": row[name]["mean"]
         for row in table
         if row["acquisition"] == "all"
-        for name in ("psnr", "ssim", "nmse")
+        for name in Measures._fields
     }
+    for acceleration, gap in mean_gaps(evaluation.spreads).items():
+        values |= {f"gap_x{acceleration}": gap, f"beta_x{acceleration}": state.betas[acceleration]}
     history.write(step, "validate", values)
     for acceleration in sorted({example.acceleration for example in evaluation.examples}):
         path = out / "samples" / f"step{step:07d}_x{acceleration}.png"
@@ -203,7 +238,7 @@ def write_validation(
 def save_last(state: State, config: Config, out: Path, process: Process) -> None:
     """Write last.pt."""
     if process.main:
-        _save(state, config, out / "checkpoints" / "last.pt")
+        _save(state, config, last_checkpoint(out))
 
 
 def _save(state: State, config: Config, path: Path) -> None:

@@ -9,15 +9,14 @@ from torch.optim import AdamW
 from config.schema import Train
 
 
-def make_optimizer(model: nn.Module, options: Train) -> AdamW:
+def make_optimizer(model: nn.Module, options: Train, betas: tuple[float, float] = (0.9, 0.999)) -> AdamW:
     """AdamW (Loshchilov & Hutter 2019); weight decay on the weights of convolutions alone."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
-        {"params": matrices, "weight_decay": options.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return AdamW([group for group in groups if group["params"]], lr=options.lr)
+    return AdamW([group for group in groups if group["params"]], lr=options.lr, betas=betas)
 
 
 def learning_rate(step: int, options: Train) -> float:
@@ -26,6 +25,12 @@ def learning_rate(step: int, options: Train) -> float:
         return options.lr * (step + 1) / options.warmup
     progress = (step - options.warmup) / max(options.steps - options.warmup, 1)
     return options.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+def set_learning_rate(optimizer: AdamW, rate: float) -> None:
+    """For all parameters, from the next step on."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 @torch.no_grad()

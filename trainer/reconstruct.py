@@ -7,23 +7,23 @@ import h5py
 import numpy as np
 import torch
 from loguru import logger
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from config.schema import Config
 from custom_nn.model import ZeroFilled
 from fastmri.atomic import replacing
 from fastmri.dataset import Slice, collate, make_slice, read_hybrid, to_device
-from fastmri.fourier import fft1c
 from fastmri.masks import achieved_acceleration, evaluation_mask
-from fastmri.physics import apply_mask
 from fastmri.scan import scan_volumes
 from fastmri.volumes import Volume, describe_volume, read_acceleration, read_kspace, read_mask, read_target
 from trainer import checkpoint
 from trainer.data import mask_settings
-from trainer.evaluate import sample_image
+from trainer.draws import evaluation_draws
+from trainer.estimates import energy, measured, misfit, named_images
 from trainer.figures import Panel, draw_panels
 from trainer.objectives import magnitude
+from trainer.validate import Run
 
 
 class Sampling(NamedTuple):
@@ -38,12 +38,12 @@ class Volumetric(NamedTuple):
     """A reconstructed file, in its own units."""
 
     samples: np.ndarray  # float32 (P, S, h, w)
-    zero_filled: np.ndarray  # float32 (S, h, w)
+    methods: dict[str, np.ndarray]  # float32 (S, h, w): zero-filled, and what the samples stand for
     dc_residual: float  # ||M F_w x - y|| / ||y||, the largest of all samples
 
 
 def reconstruct(
-    run: Path,
+    run: Run,
     source: Path,
     out: Path,
     *,
@@ -56,18 +56,18 @@ def reconstruct(
 
     Wrong requests are told before anything is written; damaged files of a folder are named and left out.
     """
-    found = checkpoint.load(checkpoint.find(run))
-    model = checkpoint.load_model(found, device)
+    config = run.config
+    model = checkpoint.load_model(run.found, config, device)
     if samples > 1 and not model.stochastic:
-        raise ValueError(f"--samples {samples}: {found.config.model.name} draws no noise, it has one sample")
+        raise ValueError(f"--samples {samples}: {config.model.name} draws no noise, it has one sample")
     volumes = scan_volumes(source) if source.is_dir() else [describe_volume(source)]
-    plans = [(volume, choose_sampling(volume, acceleration, found.config)) for volume in volumes]
+    plans = [(volume, choose_sampling(volume, acceleration, config)) for volume in volumes]
     _check_requests(volumes, out, slice_num)
     out.mkdir(parents=True, exist_ok=True)
     written = []
     for volume, sampling in tqdm(plans, desc="reconstruct", unit="file", disable=len(plans) == 1):
         try:
-            result = reconstruct_volume(model, volume, sampling, found.config, samples, device)
+            result = reconstruct_volume(model, volume, sampling, config, samples, device)
         except ValueError as error:
             if len(plans) == 1:
                 raise
@@ -131,25 +131,22 @@ def reconstruct_volume(
     model: nn.Module, volume: Volume, sampling: Sampling, config: Config, samples: int, device: torch.device
 ) -> Volumetric:
     """Every slice of a file, `samples` times."""
-    images, zero_filled, misfit, energy = [], [], torch.zeros(samples), 0.0
+    drawn, methods, misfits, norm = [], [], torch.zeros(samples), 0.0
     size = config.validation.batch_size
     for start in range(0, volume.num_slices, size):
         stop = min(start + size, volume.num_slices)
         batch = to_device(_batch(volume, range(start, stop), sampling, config), device)
-        native = [sample_image(model, batch, config, k) for k in range(samples)]
-        images.append(torch.stack([magnitude(x, volume.recon_size)[:, 0] for x in native]).cpu())
-        zero = ZeroFilled()(batch.masked_kspace, batch.mask, None).image
-        zero_filled.append(magnitude(zero, volume.recon_size)[:, 0].cpu())
-        middle = batch.masked_kspace.shape[1] // 2
-        measured = batch.masked_kspace[:, middle : middle + 1]
-        misfit += torch.stack([_energy(apply_mask(fft1c(x), batch.mask) - measured) for x in native])
-        energy += float(_energy(measured))
-    residual = float((misfit.max() / energy).sqrt()) if energy else 0.0
-    return Volumetric(torch.cat(images, dim=1).numpy(), torch.cat(zero_filled).numpy(), residual)
-
-
-def _energy(data: Tensor) -> Tensor:
-    return data.abs().double().square().sum().cpu()
+        draws = evaluation_draws(model, batch, config.seed, samples)
+        magnitudes = torch.stack([magnitude(draw.image, volume.recon_size)[:, 0] for draw in draws])
+        zero = magnitude(ZeroFilled()(batch.masked_kspace, batch.mask, None).image, volume.recon_size)[:, 0]
+        named = {name: size for name, (_, size) in named_images(draws, magnitudes, batch).items()}
+        methods.append({name: x.cpu() for name, x in {"zero_filled": zero, **named}.items()})
+        drawn.append(magnitudes.cpu())
+        misfits += torch.stack([misfit(draw.image, batch) for draw in draws])
+        norm += float(energy(measured(batch)))
+    joined = {name: torch.cat([part[name] for part in methods]).numpy() for name in methods[0]}
+    residual = float((misfits.max() / norm).sqrt()) if norm else 0.0
+    return Volumetric(torch.cat(drawn, dim=1).numpy(), joined, residual)
 
 
 def _batch(volume: Volume, slices: range, sampling: Sampling, config: Config) -> Slice:
@@ -179,12 +176,11 @@ def write_result(path: Path, result: Volumetric, sampling: Sampling) -> None:
 
 def draw_slice(path: Path, volume: Volume, result: Volumetric, sampling: Sampling, slice_num: int) -> None:
     """A slice beside its zero-filled image and, where they are known, its truth, error and std."""
-    images = result.samples[:, slice_num]
+    samples = result.samples[:, slice_num]
     panel = Panel(
         label=f"{volume.fname} slice {slice_num}\n{volume.acquisition}",
-        zero_filled=result.zero_filled[slice_num],
-        reconstruction=images.mean(0),
+        images={name: images[slice_num] for name, images in result.methods.items()},
         target=read_target(volume.path, slice_num) if volume.has_target else None,
-        std=images.std(0, ddof=1) if len(images) > 1 else None,
+        std=samples.std(0, ddof=1) if len(samples) > 1 else None,
     )
     draw_panels(path, [panel], f"x{sampling.acceleration} (achieved x{sampling.achieved:.1f})")

@@ -11,8 +11,10 @@ from torch import nn
 from config.load import plain_config
 from config.schema import Config
 from trainer import checkpoint
+from trainer.adversary import Adversary, make_adversary
 from trainer.distributed import Process, gather
 from trainer.optimizer import make_optimizer
+from trainer.pretrained import load_pretrained
 
 # groups and options that a resumed run may set anew, because they change no weight
 MAY_CHANGE = ("device", "validate", "data.num_workers", "data.cache", "data.path", "data.train", "data.val")
@@ -26,38 +28,56 @@ class State:
     model: nn.Module  # what the optimizer updates
     average: nn.Module  # what is evaluated
     optimizer: torch.optim.Optimizer
+    adversary: Adversary | None
+    betas: dict[int, float]  # weight of the standard deviation's reward, per acceleration
     world: int = 1  # processes that share a step
     step: int = 0
     validated: int = 0  # the last step that was validated
-    best: float | None = None  # highest mean SSIM of a validation
+    best: float | None = None  # highest score of a validation
+
+    def _parts(self) -> dict[str, Any]:
+        """Whatever has a state dict, by its name in a checkpoint."""
+        parts = {"model": self.model, "ema": self.average, "optimizer": self.optimizer}
+        if self.adversary is not None:
+            parts["discriminator"] = self.adversary.discriminator
+            parts["discriminator_optimizer"] = self.adversary.optimizer
+        return parts
 
     def tensors(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "ema": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
+        return {name: part.state_dict() for name, part in self._parts().items()}
 
     def progress(self) -> checkpoint.Progress:
-        return checkpoint.Progress(self.step, self.validated, self.best, self.world)
+        return checkpoint.Progress(self.step, self.validated, self.best, self.world, self.betas)
 
     def load(self, found: checkpoint.Checkpoint) -> None:
-        self.model.load_state_dict(found.state["model"])
-        self.average.load_state_dict(found.state["ema"])
-        self.optimizer.load_state_dict(found.state["optimizer"])
-        self.step, self.validated, self.best, _ = found.progress
+        for name, part in self._parts().items():
+            part.load_state_dict(found.state[name])
+        self.step, self.validated, self.best, _, self.betas = found.progress
 
 
-def make_state(config: Config, process: Process) -> State:
-    """A fresh model with its average and optimizer on the process's device."""
-    model = checkpoint.make_model(config).to(process.device)
+def make_state(config: Config, process: Process, pretrained: bool) -> State:
+    """A fresh model with its average, optimizer and discriminator on the process's device.
+
+    `pretrained`: with the weights that it is to start from, which a run to be resumed needs no more.
+    """
+    model = checkpoint.make_model(config)
+    if pretrained:
+        load_pretrained(model, config)
+    model = model.to(process.device)
     average = copy.deepcopy(model).eval().requires_grad_(False)
-    return State(model, average, make_optimizer(model, config.train), process.world)
+    betas = dict.fromkeys(config.masks.accelerations, config.loss.beta)
+    optimizer = make_optimizer(model, config.train)
+    return State(model, average, optimizer, make_adversary(config, process), betas, process.world)
+
+
+def last_checkpoint(out: Path) -> Path:
+    """Where a run is saved to be resumed."""
+    return out / "checkpoints" / "last.pt"
 
 
 def resume(state: State, config: Config, out: Path, process: Process) -> None:
     """Take up the run's last checkpoint. Raises ValueError if what it depends on was another."""
-    path = out / "checkpoints" / "last.pt"
+    path = last_checkpoint(out)
     if path.exists():
         found = checkpoint.load(path)
         differing = _differences(plain_config(found.config), plain_config(config))

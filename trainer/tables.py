@@ -11,14 +11,16 @@ from tabulate import tabulate
 from config.load import config_sha256, plain_config
 from config.schema import Config
 from fastmri.atomic import replacing
-from trainer.evaluate import Score
+from fastmri.posterior import law
+from trainer.evaluate import Evaluation, Score, Spread, mean_gaps
 
 SCHEMA = 1
 
 
-def summarize(scores: list[Score], config: Config, data: Path) -> dict[str, Any]:
+def summarize(evaluation: Evaluation, config: Config, data: Path) -> dict[str, Any]:
     """The content of metrics.json: rows per method, acceleration and acquisition; volumes one by one."""
-    return {
+    scores = evaluation.scores
+    summary = {
         "schema": SCHEMA,
         "data": str(data),
         "config_sha256": config_sha256(config),
@@ -26,6 +28,17 @@ def summarize(scores: list[Score], config: Config, data: Path) -> dict[str, Any]
         "rows": rows(scores),
         "volumes": [_volume(score) for score in scores],
     }
+    return summary | ({"posterior": posterior_rows(evaluation.spreads)} if evaluation.spreads else {})
+
+
+def posterior_rows(spreads: list[Spread]) -> list[dict[str, Any]]:
+    """Mean PSNR of the means of 1, 2, 4, ... samples, and their gap beside the law's, per acceleration."""
+    table = []
+    for acceleration, gap in mean_gaps(spreads).items():
+        chosen = [spread.psnr for spread in spreads if spread.acceleration == acceleration]
+        psnr = {str(count): float(np.mean([found[count] for found in chosen])) for count in chosen[0]}
+        table.append({"acceleration": acceleration, "psnr": psnr, "gap": gap, "law": law(max(chosen[0]))})
+    return table
 
 
 def rows(scores: list[Score]) -> list[dict[str, Any]]:
@@ -98,14 +111,41 @@ def format_rows(table: list[dict[str, Any]]) -> str:
         ]
         if group == last:
             head = [""] * len(head)
-        lines.append([*head, row["method"], *(_spread(row[name], digits) for name, digits in COLUMNS)])
+        lines.append([*head, row["method"], *(_cell(name, row[name]) for name in COLUMNS)])
         last = group
-    headers = ["", "achieved", "acquisition", "volumes", "method", "PSNR [dB]", "SSIM", "NMSE"]
+    titles = [title for title, _ in COLUMNS.values()]
+    headers = ["", "achieved", "acquisition", "volumes", "method", *titles]
     return tabulate(lines, headers=headers, disable_numparse=True)
 
 
-COLUMNS = (("psnr", 2), ("ssim", 3), ("nmse", 4))
+COLUMNS = {
+    "psnr": ("PSNR [dB]", ".2f"),
+    "ssim": ("SSIM", ".3f"),
+    "nmse": ("NMSE", ".4f"),
+    "power_ratio": ("power", ".2f"),
+    "correlation": ("correlation", ".2f"),
+    "dc_residual": ("misfit", ".0e"),
+}
+SPREAD = ("psnr", "ssim", "nmse")  # the others are shown without their standard deviation
 
 
-def _spread(value: dict[str, float], digits: int) -> str:
-    return f"{value['mean']:.{digits}f} ± {value['std']:.{digits}f}"
+def format_posterior(table: list[dict[str, Any]]) -> str:
+    """How much the mean of P samples gains on one, beside what a posterior's samples would, in dB."""
+    counts = list(table[0]["psnr"])
+    lines = [
+        [
+            f"x{row['acceleration']}",
+            *(f"{row['psnr'][c]:.2f}" for c in counts),
+            f"{row['gap']:.2f}",
+            f"{row['law']:.2f}",
+        ]
+        for row in table
+    ]
+    headers = ["", *(f"PSNR of {c} [dB]" if c != "1" else "PSNR of 1 sample" for c in counts), "gain", "law"]
+    return tabulate(lines, headers=headers, disable_numparse=True)
+
+
+def _cell(name: str, value: dict[str, float]) -> str:
+    form = COLUMNS[name][1]
+    spread = f" ± {value['std']:{form}}" if name in SPREAD else ""
+    return f"{value['mean']:{form}}{spread}"

@@ -12,7 +12,7 @@ from trainer.data import data_folder, find_volumes
 from trainer.distributed import Process
 from trainer.evaluate import Evaluation, evaluate
 from trainer.figures import draw_panels
-from trainer.tables import format_rows, summarize, write_summary
+from trainer.tables import format_posterior, format_rows, summarize, write_summary
 
 
 class Run(NamedTuple):
@@ -28,24 +28,31 @@ def load_run(run: Path, overrides: list[str]) -> Run:
     path = checkpoint.find(run)
     found = checkpoint.load(path)
     config = make_config(plain_config(found.config), overrides)
-    if config.model != found.config.model or config.data.adjacent_slices != found.config.data.adjacent_slices:
-        raise ValueError("model and data.adjacent_slices are fixed by the checkpoint; train another run")
+    fixed = plain_config(found.config)["model"], found.config.data.adjacent_slices
+    if (plain_config(config)["model"] | _knobs(fixed[0]), config.data.adjacent_slices) != fixed:
+        raise ValueError(
+            "model and data.adjacent_slices are fixed by the checkpoint, but for a generative "
+            "model.amplitude; train another run"
+        )
     return Run(path, found, config)
+
+
+def _knobs(model: dict) -> dict:
+    """Options of a model that its weights don't depend on."""
+    return {"amplitude": model["amplitude"]} if "amplitude" in model else {}
 
 
 def validate(run: Run, out: Path | None, process: Process) -> dict[str, Any]:
     """Score a run's model; writes metrics.json, metrics.csv and pictures; gives the first."""
     config = run.config
     volumes = find_volumes(config, "val")
-    model = checkpoint.load_model(run.found, process.device)
-    if config.validation.samples > 1 and not model.stochastic:
-        raise ValueError(f"validate.samples: {config.model.name} draws no noise, so it has one sample only")
+    model = checkpoint.load_model(run.found, config, process.device)
     logger.info(
         "{}, step {}: {} volumes on {}", run.path, run.found.progress.step, len(volumes), process.device
     )
     evaluation = evaluate(model, volumes, config, process)
-    logger.info("{:.4f} s per slice", evaluation.seconds_per_slice)
-    summary = summarize(evaluation.scores, config, data_folder(config, "val"))
+    logger.info("{:.4f} s per slice{}", evaluation.seconds_per_slice, " and sample" * (config.draws > 1))
+    summary = summarize(evaluation, config, data_folder(config, "val"))
     if process.main:
         write_results(summary, evaluation, config, out or checkpoint.run_directory(run.path) / "validate")
     return summary
@@ -55,6 +62,8 @@ def write_results(summary: dict[str, Any], evaluation: Evaluation, config: Confi
     """Print the table and where everything is; draw a picture per acceleration."""
     write_summary(summary, out)
     print(format_rows(summary["rows"]), end="\n\n")
+    if evaluation.spreads:
+        print(format_posterior(summary["posterior"]), end="\n\n")
     pictures = []
     for acceleration in config.masks.accelerations:
         panels = [example.panel for example in evaluation.examples if example.acceleration == acceleration]

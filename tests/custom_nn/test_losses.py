@@ -4,7 +4,7 @@ import piq
 import pytest
 import torch
 
-from custom_nn.losses import multi_scale_ssim, possible_scales, reconstruction_loss
+from custom_nn.losses import image_terms, multi_scale_ssim, possible_scales
 
 
 def pair(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,20 +51,27 @@ def test_the_gradient_is_finite_where_contrast_is_opposite():
 def test_predictions_above_the_maximum_still_count():
     target = torch.rand(1, 1, 48, 48)
     prediction = (target * 1.8).requires_grad_()
-    loss = reconstruction_loss(prediction, target, ms_ssim=0.84, ssim=0.0, l1=0.16)
-    loss.total.backward()
+    sum(image_terms(prediction, target, ms_ssim=0.84, ssim=0.0, l1=0.16).values()).backward()
     assert (prediction.grad != 0).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("weights", [(0.84, 0.0, 0.16), (0.0, 1.0, 0.0), (0.0, 0.0, 2.0), (1.0, 1.0, 1.0)])
-def test_the_total_is_the_weighted_sum(weights):
+def test_the_terms_that_have_a_weight(weights):
     prediction, target = pair(48, 48)
-    loss = reconstruction_loss(prediction, target, ms_ssim=weights[0], ssim=weights[1], l1=weights[2])
-    expected = (
-        weights[0] * (1 - multi_scale_ssim(prediction, target))
-        + weights[1] * (1 - multi_scale_ssim(prediction, target, scales=1))
-        + weights[2] * (prediction - target).abs().mean()
-    )
-    torch.testing.assert_close(loss.total, expected)
-    exact = reconstruction_loss(target, target, ms_ssim=weights[0], ssim=weights[1], l1=weights[2])
-    assert exact.total.item() == pytest.approx(0, abs=1e-5)
+    expected = {
+        "ms_ssim": 1 - multi_scale_ssim(prediction, target),
+        "ssim": 1 - multi_scale_ssim(prediction, target, scales=1),
+        "l1": (prediction - target).abs().mean(),
+    }
+    terms = image_terms(prediction, target, *weights)
+    assert list(terms) == [name for name, weight in zip(expected, weights, strict=True) if weight]
+    for name, term in terms.items():
+        torch.testing.assert_close(term, expected[name])
+    assert all(abs(term) < 1e-5 for term in image_terms(target, target, *weights).values())
+
+
+def test_no_term_hides_what_is_not_a_number():
+    target = torch.rand(1, 1, 48, 48)
+    prediction = target.clone()
+    prediction[0, 0, 3, 3] = float("nan")
+    assert all(term.isnan() for term in image_terms(prediction, target, 1.0, 1.0, 1.0).values())

@@ -5,15 +5,10 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
-from custom_nn.model import Reconstruction
 from fastmri.masks import evaluation_mask
-from fastmri.physics import null_space, zero_filled
 from fastmri.volumes import TARGET
 from main import main
-from trainer import reconstruct
 
 
 @pytest.fixture
@@ -150,31 +145,3 @@ def test_inputs_are_never_overwritten(tiny_run, source, tmp_path, capsys):
     assert main(["reconstruct", str(tiny_run), str(source), str(source.parent)]) == 2
     assert "would be overwritten" in capsys.readouterr().err
     assert source.read_bytes() == before
-
-
-class Sampler(nn.Module):
-    """A generative model in its simplest form: noise in the null space."""
-
-    stochastic = True
-
-    def forward(self, masked_kspace, mask, noise, scale=None) -> Reconstruction:
-        middle = masked_kspace[:, 1:2]
-        texture = 1e-4 * noise(middle.shape).to(torch.complex64)
-        return Reconstruction(zero_filled(middle) + null_space(texture, mask))
-
-
-def test_samples_and_their_spread(tiny_run, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(reconstruct.checkpoint, "load_model", lambda found, device: Sampler())
-    sampled = []
-    for name, count in (("two", 2), ("three", 3), ("again", 3)):
-        arguments = ["reconstruct", str(tiny_run), str(source), str(tmp_path / name), "--samples", str(count)]
-        assert main([*arguments, "--slice", "1"]) == 0
-        sampled.append(contents(tmp_path / name / "file1000004.h5"))
-    (two, _), (three, attributes), (again, _) = sampled
-    assert three["samples"].shape == (3, 3, 32, 32)
-    assert np.array_equal(three["samples"], again["samples"])  # same seed, same picture
-    assert np.array_equal(three["samples"][:2], two["samples"])  # a sample does not depend on the others
-    assert not np.allclose(three["samples"][0], three["samples"][1])
-    np.testing.assert_allclose(three["reconstruction"], three["samples"].mean(0), rtol=1e-5)
-    np.testing.assert_allclose(three["std"], three["samples"].std(0, ddof=1), rtol=1e-4)
-    assert attributes["dc_residual"] < 1e-5

@@ -170,7 +170,7 @@ def test_two_processes_end_with_equal_weights_and_validate_as_one(config, tmp_pa
         "config, out = load_config(Path(sys.argv[1])), Path(sys.argv[2])\n"
         "process = distributed.find_process('cpu')\n"
         "made = []\n"
-        "loop.make_state = lambda *a: made.append(state.make_state(*a)) or made[0]\n"
+        "loop.make_state = lambda *a, **k: made.append(state.make_state(*a, **k)) or made[0]\n"
         "with distributed.group(process):\n"
         "    loop.train(config, out, process)\n"
         "torch.save(made[0].model.state_dict(), out / f'rank{process.rank}.pt')\n"

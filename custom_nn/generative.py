@@ -1,0 +1,144 @@
+"""The generative model: a baseline, and texture where nothing was measured.
+
+x = x_mmse + a P(texture), where P projects onto the null space of the measurement, so that no measured sample
+can change, and a in [0, 1] is the one knob between fidelity and texture: a = 0 is the baseline exactly. The
+texture is drawn by noise, and by texture vectors that are read by attention at each place.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from custom_nn.adaptive_cs_net import AdaptiveCSNet
+from custom_nn.encoder import MOBILENET_FEATURES, MobileNetEncoder, SmallEncoder
+from custom_nn.latent import Gaussian, Guidance, gaussian, kl_divergence
+from custom_nn.layers import to_channels, to_complex
+from custom_nn.model import Noise, Reconstruction
+from custom_nn.texture import Features, MappingNetwork, TextureDecoder
+from fastmri.image import pad_to_multiple
+from fastmri.physics import (
+    high_pass,
+    measured_scale,
+    null_space,
+    sampling_density,
+    smooth_phase,
+    zero_filled,
+)
+
+
+class Condition(NamedTuple):
+    """What all samples of the same data share, in units of the scaled input."""
+
+    scale: Tensor  # (N, 1, 1, 1)
+    baseline: Tensor  # complex64 (N, 1, H, W): x_mmse
+    phase: Tensor  # complex64 (N, 1, H, W), modulus 1: texture is drawn in phase with the baseline
+    features: list[Tensor]  # (N, filters[k], H / 2^k, W / 2^k), padded
+    summary: Tensor  # (N, filters[-1])
+    prior: Gaussian  # of z (N, tokens, latent), from the input alone
+
+
+class Generative(nn.Module):
+    """Baseline and texture generator; each draw of noise is another sample of what may have been there."""
+
+    stochastic = True
+
+    def __init__(
+        self,
+        *,
+        adjacent_slices: int,
+        cascade: dict,
+        baseline: str | None,
+        freeze_baseline: bool,
+        amplitude: float,
+        filters: list[int],
+        tokens: int,
+        token_width: int,
+        latent: int,
+        attention: bool,
+        hard_projection: bool,
+        high_pass: float,
+        proxy_weights: str,
+    ):
+        super().__init__()
+        self.amplitude, self.hard_projection, self.high_pass = amplitude, hard_projection, high_pass
+        self.frozen = freeze_baseline
+        self.baseline = AdaptiveCSNet(**cascade, adjacent_slices=adjacent_slices)
+        self.baseline.requires_grad_(not freeze_baseline)
+        self.features = Features(5, filters)
+        self.prior = nn.Linear(filters[-1], 2 * tokens * latent)
+        nn.init.zeros_(self.prior.weight)  # a standard normal at the start
+        nn.init.zeros_(self.prior.bias)
+        self.mapping = MappingNetwork(tokens, latent, filters[-1], token_width)
+        self.decoder = TextureDecoder(filters, token_width, attention)
+        self.proxy = Proxy(proxy_weights, tokens * latent)
+        self.latent_shape = (tokens, latent)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(
+        self,
+        masked_kspace: Tensor,
+        mask: Tensor,
+        noise: Noise,
+        scale: Tensor | None = None,
+        latent: Condition | None = None,
+    ) -> Reconstruction:
+        condition = self._condition(masked_kspace, mask, noise, scale) if latent is None else latent
+        image = self._draw(condition, condition.prior.sample(noise), mask, noise)
+        scale = condition.scale
+        return Reconstruction(image * scale, condition.baseline * scale, condition)
+
+    def guide(self, latent: Condition, kspace: Tensor, mask: Tensor, noise: Noise) -> Guidance:
+        """What the truth's own texture says: z as its proxy has it, the image drawn with it, and their cost.
+
+        kspace: complete hybrid data (N, 1, H, W). A conditional variational autoencoder's two terms, with
+        the prior from the input.
+        """
+        truth = zero_filled(kspace) / latent.scale
+        seen = high_pass(truth, mask, self.high_pass) if self.high_pass else truth
+        posterior = gaussian(self.proxy(seen * latent.phase.conj()), self.latent_shape)
+        image = self._draw(latent, posterior.sample(noise), mask, noise)
+        texture = (to_channels(image) - to_channels(truth)).abs().mean()
+        return Guidance(kl_divergence(posterior, latent.prior), texture)
+
+    def _condition(
+        self, masked_kspace: Tensor, mask: Tensor, noise: Noise, scale: Tensor | None
+    ) -> Condition:
+        scale = measured_scale(masked_kspace) if scale is None else scale
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            baseline = self.baseline(masked_kspace, mask, noise, scale).image / scale
+        middle = masked_kspace.shape[1] // 2
+        zero = zero_filled(masked_kspace[:, middle : middle + 1] / scale)
+        phase = smooth_phase(baseline.detach())
+        images = torch.cat([baseline, zero], dim=1) * phase.conj()
+        density = sampling_density(mask).expand(-1, 1, *baseline.shape[-2:])
+        padded, _ = pad_to_multiple(
+            torch.cat([to_channels(images), density], dim=1), 2 ** (len(self.features.enter) - 1)
+        )
+        features = self.features(padded)
+        summary = features[-1].mean(dim=(-2, -1))
+        return Condition(
+            scale, baseline, phase, features, summary, gaussian(self.prior(summary), self.latent_shape)
+        )
+
+    def _draw(self, condition: Condition, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
+        """The baseline with one texture, complex64 (N, 1, H, W)."""
+        height, width = condition.baseline.shape[-2:]
+        w = self.mapping(z, condition.summary)
+        channels = self.decoder(condition.features, w, noise)[..., :height, :width]
+        texture = to_complex(channels) * condition.phase
+        if self.hard_projection:
+            texture = null_space(texture, mask)
+        return condition.baseline + self.amplitude * texture
+
+
+class Proxy(nn.Module):
+    """The latent's posterior from the truth's texture: a small encoder, or a head on frozen MobileNetV2."""
+
+    def __init__(self, weights: str, size: int):
+        super().__init__()
+        self.pretrained = MobileNetEncoder(frozen=True) if weights != "none" else None
+        self.head = nn.Linear(MOBILENET_FEATURES, 2 * size) if self.pretrained else SmallEncoder(2, 2 * size)
+
+    def forward(self, image: Tensor) -> Tensor:  # complex64 (N, 1, H, W) -> (N, 2 size)
+        return self.head(self.pretrained(image.abs()) if self.pretrained else to_channels(image))

@@ -1,0 +1,158 @@
+"""Texture vectors, and the networks that they modulate.
+
+Style-based synthesis (Karras et al., arXiv 1812.04948, and its demodulation, arXiv 1912.04958), with a set of
+vectors, read by attention at each place, where StyleGAN has one for the whole picture.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from custom_nn.layers import conv3x3
+from custom_nn.model import Noise
+
+
+class MappingNetwork(nn.Module):
+    """Learned tokens and their latents to texture vectors: z (N, K, Z), summary (N, S) -> w (N, K, D)."""
+
+    def __init__(self, tokens: int, latent: int, summary: int, width: int, layers: int = 3):
+        super().__init__()
+        self.tokens = nn.Parameter(torch.randn(tokens, width))
+        widths = [width + latent + summary, *[width] * layers]
+        self.layers = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
+
+    def forward(self, z: Tensor, summary: Tensor) -> Tensor:
+        count = len(z)
+        tokens = self.tokens.expand(count, -1, -1)
+        summary = summary[:, None].expand(-1, tokens.shape[1], -1)
+        w = torch.cat([tokens, z, summary], dim=-1)
+        w = w * torch.rsqrt(w.square().mean(-1, keepdim=True) + 1e-8)
+        for layer in self.layers[:-1]:
+            w = F.leaky_relu(layer(w), 0.2)
+        return self.layers[-1](w)
+
+
+class TokenAttention(nn.Module):
+    """A style for each place, read from the texture vectors: (N, P, C), (N, K, D) -> (N, P, C).
+
+    Places attend to tokens, not to each other: K weights a place, linear in the number P of places. Query and
+    value are linear, so they are applied to the tokens: two products of K x C a place are all that is left.
+    Without `attention` every place gets the tokens' mean, (N, 1, C).
+    """
+
+    def __init__(self, channels: int, width: int, attention: bool):
+        super().__init__()
+        self.key = nn.Linear(width, width) if attention else None
+        self.query = nn.Linear(channels, width, bias=False) if attention else None
+        self.value = nn.Linear(width, channels)
+        with torch.no_grad():
+            self.value.bias.fill_(1)  # the convolution as it is
+
+    def forward(self, places: Tensor, w: Tensor) -> Tensor:
+        style = self.value(w)  # (N, K, C)
+        if self.query is None:
+            return style.mean(1, keepdim=True)
+        asked = self.key(w) @ self.query.weight / self.query.out_features**0.5  # (N, K, C)
+        return (places @ asked.mT).softmax(dim=-1) @ style
+
+
+class ModulatedConv(nn.Module):
+    """A 3x3 convolution whose input is scaled place by place, and whose output is demodulated.
+
+    y_o = conv(s x; W)_o / sqrt(sum_i s_i^2 sum W_oi^2): StyleGAN2's eqs. 1 to 3, where the style s varies
+    over places but counts as constant over the 3 x 3 pixels of one output, which spares a second convolution.
+    Then noise of a learned strength per channel, 0 at the start, and LeakyReLU.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int, attention: bool):
+        super().__init__()
+        self.attend = TokenAttention(inputs, width, attention)
+        self.conv = conv3x3(inputs, outputs)
+        self.noise_strength = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor, w: Tensor, noise: Noise) -> Tensor:
+        size, weight = x.shape[-2:], self.conv.weight
+        places = x.permute(0, 2, 3, 1).flatten(1, 2)  # (N, H W, C): a view, if channels come last in memory
+        style = self.attend(places, w)
+        demodulation = torch.rsqrt(style.square() @ weight.square().sum(dim=(2, 3)).T + 1e-8)
+        y = F.conv2d(_as_image(style * places, size), weight, padding=1)
+        y = y * (
+            _as_image(demodulation, size) if self.attend.query is not None else demodulation.mT[..., None]
+        )
+        y = y + inject_noise(self.noise_strength, y, noise) + self.conv.bias[:, None, None]
+        return F.leaky_relu(y, 0.2)
+
+
+def _as_image(places: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, H W, C) to (N, C, H, W)."""
+    return places.unflatten(1, size).permute(0, 3, 1, 2)
+
+
+class AdaptiveInstanceNorm(nn.Module):
+    """Each channel normalised over its places, then scaled and shifted by the one texture vector w (N, D).
+
+    By the standard deviation, per channel over (H, W) (arXiv 1703.06868, eq. 8), with noise of a learned
+    strength added before, 0 at the start.
+    """
+
+    def __init__(self, channels: int, width: int):
+        super().__init__()
+        self.style = nn.Linear(width, 2 * channels)
+        self.noise_strength = nn.Parameter(torch.zeros(channels))
+        with torch.no_grad():
+            self.style.bias[:channels].fill_(1)
+            self.style.bias[channels:].zero_()
+
+    def forward(self, x: Tensor, w: Tensor, noise: Noise) -> Tensor:
+        x = x + inject_noise(self.noise_strength, x, noise)
+        scale, shift = self.style(w)[:, :, None, None].chunk(2, dim=1)
+        variance, mean = torch.var_mean(x, dim=(-2, -1), keepdim=True, correction=0)
+        return scale * (x - mean) * torch.rsqrt(variance + 1e-8) + shift
+
+
+def inject_noise(strength: Tensor, x: Tensor, noise: Noise) -> Tensor:
+    """One field of noise for all channels, each with its strength (C,): (N, C, H, W)."""
+    return strength[:, None, None] * noise((x.shape[0], 1, *x.shape[-2:]))
+
+
+class Features(nn.Module):
+    """Features of the condition at every scale, finest first: two convolutions each, pooling between."""
+
+    def __init__(self, channels: int, filters: list[int]):
+        super().__init__()
+        self.enter = nn.ModuleList(map(conv3x3, [channels, *filters[:-1]], filters))
+        self.stay = nn.ModuleList(map(conv3x3, filters, filters))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        features = []
+        for scale, (enter, stay) in enumerate(zip(self.enter, self.stay, strict=True)):
+            x = F.avg_pool2d(x, 2) if scale else x
+            x = F.leaky_relu(stay(F.leaky_relu(enter(x), 0.2)), 0.2)
+            features.append(x)
+        return features
+
+
+class TextureDecoder(nn.Module):
+    """From the coarsest features to a picture of two channels, modulated by texture vectors at each scale."""
+
+    def __init__(self, filters: list[int], width: int, attention: bool):
+        super().__init__()
+        coarse, fine = filters[:0:-1], filters[-2::-1]
+        self.bottom = ModulatedConv(filters[-1], filters[-1], width, attention)
+        self.ascend = nn.ModuleList(
+            ModulatedConv(a, b, width, attention) for a, b in zip(coarse, fine, strict=True)
+        )
+        self.refine = nn.ModuleList(ModulatedConv(b, b, width, attention) for b in fine)
+        self.output = conv3x3(filters[0], 2)
+        nn.init.zeros_(self.output.weight)  # no texture at the start
+        nn.init.zeros_(self.output.bias)
+
+    def forward(self, features: list[Tensor], w: Tensor, noise: Noise) -> Tensor:
+        x = self.bottom(features[-1], w, noise)
+        for ascend, refine, skip in zip(self.ascend, self.refine, features[-2::-1], strict=True):
+            x = ascend(x, w, noise)
+            x = (
+                F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + skip
+            )  # no checkerboards
+            x = refine(x, w, noise)
+        return self.output(x)

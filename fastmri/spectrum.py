@@ -1,0 +1,50 @@
+"""Texture on unmeasured k-space, ring by ring: is the energy there, and is it the right one?
+
+The power ratio of an image to the truth tells the first, their correlation the second: a ratio near 1 with a
+correlation near 0 is invented grain. Measured samples are left out, because any method may copy them.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastmri.fourier import fft1c, spatial_frequency
+
+RINGS = 32  # from 0 to half a cycle per pixel; corners beyond are left out
+HALF_BAND = RINGS // 2
+
+
+class Texture(NamedTuple):
+    """Texture above half the band, where an interpolation has none."""
+
+    power_ratio: float  # power over the truth's
+    correlation: float  # with the truth, -1 to 1
+
+
+def ring_sums(image: Tensor, kspace: Tensor, mask: Tensor, acquired: tuple[int, int]) -> Tensor:
+    """Sums over a batch of the image's power, the truth's, and their product: float64 (3, RINGS).
+
+    image complex64 (N, 1, H, W); kspace, the truth's complete hybrid data, alike; mask (N, 1, 1, W);
+    `acquired` is the range of columns that the scan holds, outside of which the truth is zero by definition.
+    """
+    estimate, truth = fft1c(fft1c(image), dim=-2), fft1c(kspace, dim=-2)
+    column = torch.arange(mask.shape[-1], device=mask.device)
+    unmeasured = ~mask & (column >= acquired[0]) & (column < acquired[1])
+    products = torch.stack([estimate.abs() ** 2, truth.abs() ** 2, (estimate * truth.conj()).real])
+    sums = (products.double() * unmeasured).sum(dim=(1, 2))  # (3, H, W)
+    rings = torch.zeros(3, RINGS + 1, dtype=torch.float64, device=image.device)
+    return rings.index_add_(1, _ring(image.shape[-2:], image.device).flatten(), sums.flatten(1))[:, :RINGS]
+
+
+def _ring(size: tuple[int, int], device: torch.device) -> Tensor:
+    """The ring of every place of a centred spectrum, (H, W); RINGS for what lies beyond the last."""
+    return (spatial_frequency(size, device) / 0.5 * RINGS).long().clamp(max=RINGS)
+
+
+def texture(sums: Tensor) -> Texture:
+    """The two numbers of what `ring_sums` gave, added up over slices."""
+    power, truth, product = sums[:, HALF_BAND:].sum(1).tolist()
+    return Texture(
+        power / truth if truth else 0.0, product / (power * truth) ** 0.5 if power * truth else 0.0
+    )

@@ -1,0 +1,70 @@
+"""The discriminator judges patches, and its penalties are the gradients they say."""
+
+import pytest
+import torch
+from torch import nn
+
+from custom_nn.discriminator import (
+    PatchDiscriminator,
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+    in_phase,
+    r1_penalty,
+)
+
+
+class Slope(nn.Module):
+    """Logits that rise by `weight` per pixel and channel."""
+
+    def __init__(self, weight: float):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(weight))
+
+    def forward(self, image, condition):
+        return self.weight * image.sum(dim=(1, 2, 3), keepdim=True)
+
+
+@pytest.mark.parametrize("spectral", [True, False])
+def test_logits_are_a_map(spectral):
+    network = PatchDiscriminator([4, 8, 8, 8], spectral)
+    logits = network(torch.randn(2, 2, 64, 80), torch.randn(2, 2, 64, 80))
+    assert logits.shape[:2] == (2, 1)
+    assert logits.shape[2] > 1
+    assert logits.shape[3] > 1
+
+
+def test_a_patch_sees_its_neighbourhood_alone():
+    network = PatchDiscriminator([4, 8, 8, 8], spectral=False)
+    image, condition = torch.randn(1, 2, 160, 160), torch.randn(1, 2, 160, 160)
+    before = network(image, condition)
+    image[..., -8:, -8:] += 1
+    changed = (network(image, condition) - before).abs()[0, 0]
+    assert changed[-1, -1] > 0
+    assert changed[0, 0] == 0
+
+
+def test_penalties_of_a_known_slope():
+    image, condition = torch.randn(3, 2, 4, 5), torch.zeros(3, 2, 4, 5)
+    slope = Slope(0.5)
+    norm = 0.5 * (2 * 4 * 5) ** 0.5
+    assert r1_penalty(slope, image, condition).item() == pytest.approx(0.5 * norm**2, rel=1e-5)
+    found = gradient_penalty(slope, image, -image, condition, torch.randn)
+    assert found.item() == pytest.approx((norm - 1) ** 2, rel=1e-5)
+    found.backward()
+    assert slope.weight.grad.item() == pytest.approx(2 * (norm - 1) * norm / 0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["wasserstein", "non_saturating"])
+def test_both_sides_pull_apart(kind):
+    high, low = torch.ones(2, 1, 3, 3), -torch.ones(2, 1, 3, 3)
+    assert discriminator_loss(high, low, kind) < discriminator_loss(low, high, kind)
+    assert generator_loss(high, kind) < generator_loss(low, kind)
+
+
+def test_a_phase_that_both_images_share_does_not_show():
+    image, zero = (torch.randn(1, 1, 20, 20, dtype=torch.complex64) for _ in range(2))
+    turn = torch.exp(torch.tensor(1.3j))
+    torch.testing.assert_close(
+        in_phase(turn * image, turn * zero), in_phase(image, zero), rtol=1e-4, atol=1e-5
+    )

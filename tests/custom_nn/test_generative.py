@@ -1,0 +1,179 @@
+"""What texture may and may not do to a baseline."""
+
+import pytest
+import torch
+
+from custom_nn.model import build_model
+from fastmri.fourier import fft1c
+from fastmri.physics import apply_mask
+from tests.custom_nn.test_models import CASCADE, scene
+
+SPATIAL = {
+    "cascade": CASCADE,
+    "baseline": None,
+    "freeze_baseline": True,
+    "amplitude": 1.0,
+    "filters": [4, 6, 8],
+    "tokens": 3,
+    "token_width": 8,
+    "latent": 2,
+    "attention": True,
+    "hard_projection": True,
+    "high_pass": 0.1,
+    "proxy_weights": "none",
+}
+GLOBAL = {"cascade": CASCADE, "token_width": 8, "latent": 4, "encoder_weights": "none"}
+
+
+def spatial(trained: bool = True, **changes) -> torch.nn.Module:
+    """The recommended model; `trained`: with weights far from their start."""
+    torch.manual_seed(0)
+    model = build_model("generative", SPATIAL | {"adjacent_slices": 1} | changes)
+    if trained:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.2 * torch.randn_like(parameter))
+    return model
+
+
+def global_() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_model("generative_global", GLOBAL | {"adjacent_slices": 1})
+
+
+@pytest.mark.parametrize("amplitude", [0.3, 1.0])
+@pytest.mark.parametrize("size", [(16, 24), (17, 21)])
+@pytest.mark.parametrize("adjacent_slices", [1, 3])
+def test_measured_samples_are_kept_whatever_weights_noise_and_amplitude(amplitude, size, adjacent_slices):
+    _, mask, measured = scene(2, adjacent_slices, *size)
+    model = spatial(amplitude=amplitude, adjacent_slices=adjacent_slices)
+    result = model(measured, mask, torch.randn)
+    middle = adjacent_slices // 2
+    known = measured[:, middle : middle + 1]
+    kept = apply_mask(fft1c(result.image), mask)
+    assert (kept - known).norm() <= 1e-5 * known.norm()
+    assert (result.image - result.baseline).norm() > 0.01 * result.baseline.norm()  # texture there is
+
+
+def test_without_projection_they_are_not():
+    _, mask, measured = scene(2, 1, 16, 24)
+    image = spatial(hard_projection=False)(measured, mask, torch.randn).image
+    assert (apply_mask(fft1c(image), mask) - measured).norm() > 1e-3 * measured.norm()
+
+
+def test_amplitude_0_is_the_baseline_exactly():
+    _, mask, measured = scene(2, 1, 17, 21)
+    model = spatial(amplitude=0.0)
+    baseline = model.baseline(measured, mask, torch.randn).image
+    torch.testing.assert_close(model(measured, mask, torch.randn).image, baseline, rtol=1e-6, atol=1e-12)
+    result = model(measured, mask, torch.randn)
+    assert torch.equal(result.image, result.baseline)
+
+
+def test_at_the_start_the_model_is_its_baseline():
+    _, mask, measured = scene(2, 1, 17, 21)
+    result = spatial(trained=False)(measured, mask, torch.randn)
+    assert torch.equal(result.image, result.baseline)
+
+
+@pytest.mark.parametrize("changes", [{}, {"tokens": 1}, {"attention": False}, {"high_pass": 0.0}])
+def test_gradients_reach_all_that_trains_and_nothing_frozen(changes):
+    image, mask, measured = scene(2, 1, 16, 24)
+    model = spatial(**changes)
+    result = model(measured, mask, torch.randn)
+    guidance = model.guide(result.latent, fft1c(image), mask, torch.randn)
+    (result.image.abs().sum() * 1e4 + guidance.kl + guidance.texture).backward()
+    for name, parameter in model.named_parameters():
+        assert (parameter.grad is None) == name.startswith("baseline."), name
+        alone = name.endswith(("query.weight", "key.weight", "key.bias")) and changes.get("tokens") == 1
+        assert parameter.grad is None or alone or parameter.grad.abs().sum() > 0, name  # one token: no choice
+
+
+def test_a_baseline_that_is_not_frozen_trains_too():
+    _, mask, measured = scene(2, 1, 16, 24)
+    model = spatial(freeze_baseline=False)
+    (model(measured, mask, torch.randn).image.abs().sum() * 1e4).backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in model.baseline.parameters())
+
+
+@pytest.mark.parametrize("make", [spatial, global_])
+def test_a_shared_latent_gives_the_same_sample_and_spares_the_shared_part(make):
+    _, mask, measured = scene(2, 1, 16, 24)
+    model = make().eval()
+    first = model(measured, mask, torch.randn)
+
+    def draw(**shared) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(1)
+        return model(measured, mask, lambda shape: torch.randn(shape, generator=generator), **shared).image
+
+    assert torch.equal(draw(), draw(latent=first.latent))
+
+
+def test_the_proxy_sees_high_unmeasured_frequencies_alone():
+    """What is low or was measured may change without any change of the guidance."""
+    image, mask, measured = scene(2, 1, 16, 24)
+    model = spatial()
+    latent = model(measured, mask, torch.randn).latent
+    kspace = fft1c(image)
+    changed = torch.where(mask, kspace + 1e-4, kspace)
+
+    def kl(truth: torch.Tensor) -> torch.Tensor:
+        return model.guide(latent, truth, mask, torch.randn).kl
+
+    torch.testing.assert_close(kl(changed), kl(kspace), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(kl(kspace.flip(-2)), kl(kspace), rtol=1e-3)
+    model.high_pass = 0.0
+    assert not torch.allclose(kl(changed), kl(kspace), rtol=1e-3)
+
+
+def test_the_global_model_trains_all_but_its_proxy():
+    image, mask, measured = scene(2, 1, 32, 40)
+    model = global_()
+    with torch.no_grad():
+        for norms in model.norms:
+            for norm in norms:
+                norm.noise_strength.fill_(0.1)
+    result = model(measured, mask, torch.randn)
+    guidance = model.guide(result.latent, fft1c(image), mask, torch.randn)
+    (result.image.abs().sum() * 1e4 + guidance.kl + guidance.texture).backward()
+    for name, parameter in model.named_parameters():
+        assert (parameter.grad is None) == name.startswith("proxy."), name
+    reached = [p.grad.abs().sum() > 0 for p in model.parameters() if p.grad is not None]
+    assert sum(reached) > 0.97 * len(reached)  # behind a clipped ReLU6 a channel may rest
+
+
+def test_the_global_model_draws_its_latent_in_training_alone():
+    _, mask, measured = scene(2, 1, 32, 40)
+    model = global_()
+    still = lambda shape: torch.zeros(shape)  # noqa: E731  strengths start at 0: only the latent can differ
+    assert not torch.equal(model(measured, mask, torch.randn).image, model(measured, mask, still).image)
+    model.eval()
+    assert torch.equal(model(measured, mask, torch.randn).image, model(measured, mask, still).image)
+
+
+def test_a_full_slice_trains_within_8_gib():
+    """One step at 320 x 368 with the default widths; memory as the autograd graph holds it."""
+    cascade = CASCADE | {"filters": [16, 32, 64, 128, 256], "blocks": 10}
+    options = {
+        "filters": [32, 64, 128, 256],
+        "tokens": 16,
+        "token_width": 64,
+        "latent": 8,
+        "cascade": cascade,
+    }
+    model = spatial(trained=False, **options)
+    image, mask, measured = scene(1, 1, 320, 368)
+    held = {}
+
+    def pack(tensor):
+        held[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        first = model(measured, mask, torch.randn)
+        second = model(measured, mask, torch.randn, latent=first.latent)
+        guidance = model.guide(first.latent, fft1c(image), mask, torch.randn)
+        total = (first.image + second.image).abs().mean() * 1e4 + guidance.kl + guidance.texture
+    total.backward()
+    parameters = sum(parameter.numel() * 4 * 5 for parameter in model.parameters())
+    assert sum(held.values()) + parameters < 6 * 2**30  # leaves room for what one operation needs

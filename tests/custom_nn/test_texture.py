@@ -1,0 +1,112 @@
+"""The pieces of style-based synthesis do what their equations say."""
+
+import pytest
+import torch
+
+from custom_nn.texture import (
+    AdaptiveInstanceNorm,
+    MappingNetwork,
+    ModulatedConv,
+    TextureDecoder,
+    TokenAttention,
+)
+
+
+def still(shape) -> torch.Tensor:
+    return torch.zeros(shape)
+
+
+def randomise(module: torch.nn.Module) -> torch.nn.Module:
+    """All parameters drawn anew, so that nothing hides behind a start at 0."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(std=0.3)
+    return module
+
+
+def test_places_read_a_mean_of_the_tokens_weighted_by_their_likeness():
+    attention = randomise(TokenAttention(6, 4, attention=True))
+    places, w = torch.randn(2, 15, 6), torch.randn(2, 3, 4)
+    query, key = places @ attention.query.weight.T, attention.key(w)
+    expected = (query @ key.mT / 4**0.5).softmax(-1) @ attention.value(w)
+    torch.testing.assert_close(attention(places, w), expected)
+
+
+def test_without_attention_every_place_gets_the_mean():
+    attention = randomise(TokenAttention(6, 4, attention=False))
+    w = torch.randn(2, 3, 4)
+    expected = attention.value(w.mean(1, keepdim=True))
+    torch.testing.assert_close(attention(torch.randn(2, 15, 6), w), expected)
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_a_modulated_convolution_keeps_unit_variance_whatever_the_style(attention):
+    conv = ModulatedConv(32, 16, 8, attention)
+    torch.nn.init.normal_(conv.attend.value.bias, mean=2.0)
+    torch.nn.init.zeros_(conv.attend.value.weight)  # the same style everywhere
+    x = torch.randn(4, 32, 40, 40)
+    y = conv(x, torch.randn(4, 3, 8), still)[..., 1:-1, 1:-1] - conv.conv.bias[:, None, None]
+    linear = torch.where(y < 0, y / 0.2, y)  # what LeakyReLU was given, up to the bias
+    assert linear.std().item() == pytest.approx(1, abs=0.1)
+
+
+def test_one_style_everywhere_is_stylegan2s_modulated_convolution():
+    conv = randomise(ModulatedConv(5, 7, 8, attention=False))
+    x, w = torch.randn(1, 5, 9, 11), torch.randn(1, 3, 8)
+    style = conv.attend.value(w).mean(1)[0]
+    weight = conv.conv.weight * style[:, None, None]
+    weight = weight / weight.square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
+    plain = torch.nn.functional.conv2d(x, weight, conv.conv.bias, padding=1)
+    expected = torch.nn.functional.leaky_relu(plain, 0.2)
+    torch.testing.assert_close(conv(x, w, still), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_texture_vector_sets_the_mean_and_spread_of_each_channel():
+    norm = randomise(AdaptiveInstanceNorm(3, 5))
+    w = torch.randn(2, 5)
+    y = norm(10 + 4 * torch.randn(2, 3, 50, 50), w, still)
+    scale, shift = norm.style(w).chunk(2, dim=1)
+    torch.testing.assert_close(y.mean(dim=(-2, -1)), shift, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(y.std(dim=(-2, -1)), scale.abs(), rtol=1e-2, atol=1e-4)
+
+
+def test_each_token_has_a_vector_of_its_own():
+    w = MappingNetwork(tokens=4, latent=2, summary=3, width=8)(torch.zeros(2, 4, 2), torch.zeros(2, 3))
+    assert w.shape == (2, 4, 8)
+    assert torch.equal(w[0], w[1])
+    assert not torch.allclose(w[0, 0], w[0, 1])
+
+
+def test_attention_keeps_positions_times_tokens_and_no_more():
+    """A full slice must fit: no tensor may grow with the square of the number of places."""
+    largest = 0
+
+    def pack(tensor):
+        nonlocal largest
+        largest = max(largest, tensor.untyped_storage().nbytes() // 4)
+        return tensor
+
+    attention = TokenAttention(8, 8, attention=True)
+    places = torch.randn(1, 4096, 8, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        attention(places, torch.randn(1, 16, 8)).sum().backward()
+    assert largest <= 4096 * 16
+
+
+def test_noise_enters_every_layer_with_a_strength_of_its_own():
+    decoder = randomise(TextureDecoder([4, 6, 8], 5, attention=True))
+    features = [torch.randn(1, c, 16 // 2**k, 16 // 2**k) for k, c in enumerate([4, 6, 8])]
+    w = torch.randn(1, 3, 5)
+    shapes = []
+
+    def noise(shape):
+        shapes.append(tuple(shape))
+        return torch.randn(shape)
+
+    assert not torch.allclose(decoder(features, w, noise), decoder(features, w, noise))
+    sides = [shape[-1] for shape in shapes[: len(shapes) // 2]]
+    assert sides == [4, 4, 8, 8, 16]
+    for name, parameter in decoder.named_parameters():
+        if name.endswith("noise_strength"):
+            torch.nn.init.zeros_(parameter)
+    assert torch.equal(decoder(features, w, noise), decoder(features, w, noise))

@@ -1,0 +1,327 @@
+"""The generative models from the command line: measured samples, seeds, resumption, switches."""
+
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from fastmri.posterior import law
+from main import main
+from tests.conftest import ROOT
+from tests.trainer.conftest import TINY
+from tests.trainer.test_train import equal, stop_after, weights
+
+SPATIAL = {
+    "model": {"name": "generative", "filters": [4, 6], "tokens": 3, "token_width": 8, "latent": 2},
+    "loss": {
+        "ms_ssim": 0,
+        "l1": 0,
+        "complex_l1": 1,
+        "samples": 2,
+        "std_reward": True,
+        "kl": 1e-3,
+        "texture": 1,
+    },
+    "adversarial": {"weight": 0.01, "filters": [4, 8]},
+}
+GLOBAL = {
+    "model": {
+        "name": "generative_global",
+        "token_width": 8,
+        "latent": 4,
+        "encoder_weights": "none",
+        "cascade": {"blocks": 2, "filters": [4, 8]},
+    },
+    "loss": {"ms_ssim": 0, "l1": 1, "kl": 0.01, "texture": 1},
+    "adversarial": {"weight": 0.01, "filters": [4, 8], "loss": "non_saturating", "regularizer": "r1"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def write(path, folder, parts: dict, baseline=None):
+    model = parts["model"] | ({"baseline": str(baseline)} if baseline else {})
+    content = TINY | parts | {"model": model, "data": TINY["data"] | {"path": str(folder)}}
+    content["validate"] = TINY["validate"] | {"samples": 4}
+    content["train"] = TINY["train"] | {"lr": 0.05}  # so that a few steps give visible texture
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory, tiny_data, tiny_run):
+    return write(tmp_path_factory.mktemp("generative") / "tiny.yaml", tiny_data, SPATIAL, tiny_run)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, config):
+    out = tmp_path_factory.mktemp("generative") / "run"
+    assert main(["train", str(config), "--out", str(out)]) == 0
+    return out
+
+
+@pytest.fixture
+def source(tiny_data):
+    return tiny_data / "singlecoil_val" / "file1000004.h5"
+
+
+def contents(path) -> tuple[dict, dict]:
+    with h5py.File(path, "r") as file:
+        return {name: file[name][()] for name in file}, dict(file.attrs)
+
+
+def metrics(folder) -> dict:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_validate_shows_sample_mean_and_baseline_in_one_table(run, tiny_run, tmp_path, capsys):
+    assert main(["validate", str(run), "--out", str(tmp_path / "all")]) == 0
+    found = metrics(tmp_path / "all")
+    assert {row["method"] for row in found["rows"]} == {"zero_filled", "baseline", "sample", "mean_4"}
+    for row in found["rows"]:
+        assert row["power_ratio"]["mean"] >= 0
+        assert abs(row["correlation"]["mean"]) <= 1
+        assert row["dc_residual"]["mean"] < 1e-5
+    for row in found["posterior"]:
+        assert list(row["psnr"]) == ["1", "2", "4"]
+        assert row["gap"] == pytest.approx(row["psnr"]["4"] - row["psnr"]["1"])
+        assert row["law"] == pytest.approx(law(4))
+    printed = capsys.readouterr().out
+    assert "correlation" in printed
+    assert "law" in printed
+    # the baseline within is the baseline's own run
+    assert main(["validate", str(tiny_run), "--out", str(tmp_path / "baseline")]) == 0
+    own = {
+        (v["fname"], v["acceleration"]): v
+        for v in metrics(tmp_path / "baseline")["volumes"]
+        if v["method"] == "model"
+    }
+    within = [v for v in found["volumes"] if v["method"] == "baseline"]
+    assert len(within) == len(own)
+    for volume in within:
+        assert volume["psnr"] == pytest.approx(own[volume["fname"], volume["acceleration"]]["psnr"], abs=1e-4)
+
+
+def test_amplitude_0_validates_as_the_baseline_without_retraining(run, tmp_path):
+    assert main(["validate", str(run), "model.amplitude=0", "--out", str(tmp_path)]) == 0
+    rows = metrics(tmp_path)["rows"]
+    scores = {(r["method"], r["acceleration"], r["acquisition"]): r["psnr"]["mean"] for r in rows}
+    for (method, *place), value in scores.items():
+        if method in ("sample", "mean_4"):
+            assert value == pytest.approx(scores["baseline", *place], abs=1e-6)
+
+
+def test_nothing_but_the_amplitude_can_be_turned(run, tmp_path, capsys):
+    assert main(["validate", str(run), "model.tokens=5", "--out", str(tmp_path)]) == 2
+    assert "fixed by the checkpoint, but for a generative model.amplitude" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("override", ["validate.batch_size=1", "validate.batch_size=5", "data.num_workers=1"])
+def test_batches_and_workers_change_no_sample(run, tmp_path, override):
+    for name, overrides in (("one", []), ("other", [override])):
+        assert main(["validate", str(run), *overrides, "--out", str(tmp_path / name)]) == 0
+    for one, other in zip(
+        metrics(tmp_path / "one")["volumes"], metrics(tmp_path / "other")["volumes"], strict=True
+    ):
+        assert one["psnr"] == pytest.approx(other["psnr"], abs=1e-4), one
+
+
+def test_two_processes_draw_the_samples_of_one(run, tmp_path):
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
+    launcher = (*launcher, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [*launcher, "main.py", "validate", str(run), "--out", str(tmp_path / "both")]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=240)
+    assert main(["validate", str(run), "--out", str(tmp_path / "one")]) == 0
+    assert metrics(tmp_path / "both") == metrics(tmp_path / "one")
+
+
+def test_two_processes_train_to_equal_weights_of_both_networks(config, tmp_path):
+    script = tmp_path / "both.py"
+    script.write_text(
+        "import sys, torch\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from pathlib import Path\n"
+        "from config.load import load_config\n"
+        "from trainer import distributed, loop, state\n"
+        "config, out = load_config(Path(sys.argv[1])), Path(sys.argv[2])\n"
+        "process = distributed.find_process('cpu')\n"
+        "made = []\n"
+        "loop.make_state = lambda *a, **k: made.append(state.make_state(*a, **k)) or made[0]\n"
+        "with distributed.group(process):\n"
+        "    loop.train(config, out, process)\n"
+        "tensors = made[0].tensors()\n"
+        "both = {**tensors['model'], **{'d.' + k: v for k, v in tensors['discriminator'].items()}}\n"
+        "both['betas'] = torch.tensor(list(made[0].betas.values()))\n"
+        "torch.save(both, out / f'rank{process.rank}.pt')\n"
+    )
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2")
+    launcher = (*launcher, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    out = tmp_path / "run"
+    command = [*launcher, str(script), str(config), str(out)]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=240)
+    assert equal(*(torch.load(out / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)))
+
+
+@pytest.mark.parametrize("parts", [SPATIAL, GLOBAL])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    parts, tiny_data, tiny_run, tmp_path, monkeypatch
+):
+    baseline = tiny_run if parts is SPATIAL else None
+    config = write(tmp_path / "tiny.yaml", tiny_data, parts, baseline)
+    whole, stopped = tmp_path / "whole", tmp_path / "parts"
+    assert main(["train", str(config), "--out", str(whole)]) == 0
+    stop_after(4, monkeypatch)
+    assert main(["train", str(config), "--out", str(stopped)]) == 0
+    monkeypatch.undo()
+    torch.set_num_threads(1)
+    assert main(["train", str(config), "--out", str(stopped)]) == 0
+    assert equal(weights(whole), weights(stopped))
+    one, other = (torch.load(r / "checkpoints" / "last.pt", weights_only=True) for r in (whole, stopped))
+    assert equal(one["discriminator"], other["discriminator"])
+    assert one["betas"] == other["betas"]
+    states = [content["discriminator_optimizer"]["state"] for content in (one, other)]
+    assert all(equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_a_resumed_run_needs_its_baseline_no_more(config, tiny_run, tiny_data, tmp_path):
+    moved = tmp_path / "baseline.pt"
+    moved.write_bytes((tiny_run / "checkpoints" / "best.pt").read_bytes())
+    own = write(tmp_path / "own.yaml", tiny_data, SPATIAL, moved)
+    assert main(["train", str(own), "--out", str(tmp_path / "run")]) == 0
+    moved.unlink()
+    assert main(["train", str(own), "--out", str(tmp_path / "run")]) == 0
+    assert main(["validate", str(tmp_path / "run")]) == 0
+
+
+def test_beta_follows_the_gap_of_each_acceleration(run):
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    found = [line for line in lines if line["kind"] == "validate"]
+    assert len(found) == 2
+    for r in (4, 8):
+        expected = 1.0
+        for line in found:
+            expected = max(expected + 0.1 * (law(4) - line[f"gap_x{r}"]), 0)
+            assert line[f"beta_x{r}"] == pytest.approx(expected)
+    assert found[-1]["beta_x4"] != found[-1]["beta_x8"]
+
+
+def test_training_moves_the_texture_and_not_the_frozen_baseline(run, tiny_run):
+    baseline = torch.load(tiny_run / "checkpoints" / "best.pt", weights_only=True)["ema"]
+    trained = torch.load(run / "checkpoints" / "last.pt", weights_only=True)["model"]
+    assert all(torch.equal(trained[f"baseline.{name}"], value) for name, value in baseline.items())
+    assert trained["decoder.output.weight"].abs().sum() > 0  # 0 at the start
+
+
+def test_samples_their_mean_and_spread(run, source, tmp_path):
+    drawn = []
+    for name, count in (("two", 2), ("three", 3), ("again", 3)):
+        arguments = ["reconstruct", str(run), str(source), str(tmp_path / name), "--samples", str(count)]
+        assert main([*arguments, "--slice", "1"]) == 0
+        drawn.append(contents(tmp_path / name / source.name))
+        assert (tmp_path / name / f"{source.stem}_slice1.png").exists()
+    (two, _), (three, attributes), (again, _) = drawn
+    assert three["samples"].shape == (3, 3, 32, 32)
+    assert np.array_equal(three["samples"], again["samples"])  # same seed, same picture
+    assert np.array_equal(three["samples"][:2], two["samples"])  # a sample does not depend on the others
+    assert not np.allclose(three["samples"][0], three["samples"][1])
+    np.testing.assert_allclose(three["reconstruction"], three["samples"].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(three["std"], three["samples"].std(0, ddof=1), rtol=1e-4)
+    assert attributes["dc_residual"] < 1e-5
+
+
+def test_another_seed_is_another_picture_and_the_amplitude_is_turned(run, source, tmp_path):
+    pictures = {}
+    for override in ("seed=0", "seed=1", "model.amplitude=0", "model.amplitude=0.5"):
+        out = tmp_path / override
+        assert main(["reconstruct", str(run), str(source), str(out), override]) == 0
+        pictures[override] = contents(out / source.name)[0]["reconstruction"]
+    assert not np.allclose(pictures["seed=0"], pictures["seed=1"])
+    distance = [
+        np.linalg.norm(pictures[k] - pictures["model.amplitude=0"]) for k in ("model.amplitude=0.5", "seed=0")
+    ]
+    assert 0 < distance[0] < distance[1]
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model.tokens=1",
+        "model.attention=false",
+        "model.high_pass=0",
+        "adversarial.weight=0",
+        "loss.std_reward=false",
+        "model.hard_projection=false",
+        "adversarial.regularizer=r1",
+        "adversarial.regularizer=spectral_norm",
+        "adversarial.loss=non_saturating",
+    ],
+)
+def test_every_switch_of_an_ablation_trains_and_changes_the_outcome(config, run, tmp_path, override):
+    out = tmp_path / "run"
+    assert main(["train", str(config), override, "train.validate_every=6", "--out", str(out)]) == 0
+    assert not equal(weights(out, "last"), weights(run, "last"))
+
+
+def test_the_adversarial_term_is_an_option_of_the_baseline_too(tiny_data, tmp_path):
+    config = write(
+        tmp_path / "tiny.yaml", tiny_data, {"model": TINY["model"], "adversarial": SPATIAL["adversarial"]}
+    )
+    content = yaml.safe_load(config.read_text())
+    del content["validate"]["samples"]
+    config.write_text(yaml.safe_dump(content))
+    assert main(["train", str(config), "--out", str(tmp_path / "run")]) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert all(
+        {"adversarial", "discriminator", "penalty"} <= line.keys()
+        for line in lines
+        if line["kind"] == "train"
+    )
+
+
+def test_a_fresh_run_starts_from_pretrained_weights_and_a_resumed_one_does_not_ask(tiny_data, tmp_path):
+    from torchvision.models import mobilenet_v2
+
+    file = tmp_path / "mobilenet.pth"
+    state = mobilenet_v2(weights=None).state_dict()
+    torch.save(state, file)
+    config = write(tmp_path / "tiny.yaml", tiny_data, GLOBAL)
+    command = ["train", str(config), f"model.encoder_weights={file}", "--out", str(tmp_path / "run")]
+    assert main(command) == 0
+    trained = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)["model"]
+    name = "features.0.0.weight"
+    assert torch.equal(trained[f"proxy.{name}"], state[name])
+    assert not torch.equal(trained[f"encoder.{name}"], state[name])
+    file.unlink()
+    assert main(command) == 0
+    assert main(["validate", str(tmp_path / "run")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.baseline=null"], "a frozen baseline must come from a run: set model.baseline=RUN"),
+        (["model.baseline=/nowhere"], "/nowhere: neither a checkpoint nor a run directory"),
+        (["loss.samples=1"], "std_reward needs samples of at least 2"),
+        (["model.name=unet"], "draws no noise"),
+        (["model.proxy_weights=/nowhere"], "weights: /nowhere can't be read"),
+    ],
+)
+def test_what_a_user_can_mend_is_told(config, tmp_path, capsys, overrides, message):
+    assert main(["train", str(config), *overrides, "--out", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error

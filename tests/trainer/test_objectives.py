@@ -1,0 +1,117 @@
+"""The objective of posterior samples ends at the posterior, where it is known."""
+
+import pytest
+import torch
+from torch import nn
+
+from config.schema import Loss
+from custom_nn.layers import to_channels, to_complex
+from custom_nn.model import Reconstruction
+from fastmri.dataset import Slice
+from fastmri.fourier import fft1c
+from fastmri.metrics import psnr_of_error
+from fastmri.physics import null_space, zero_filled
+from fastmri.posterior import law, sample_counts, squared_errors
+from tests.gaussian import GaussianScene
+from trainer.objectives import generator_terms
+
+COLUMNS = 16
+
+
+class LinearSampler(nn.Module):
+    """The zero-filled image, and in its null space a linear map of data and noise."""
+
+    def __init__(self, mask):
+        super().__init__()
+        self.register_buffer("mask", mask)
+        self.mean = nn.Linear(2 * COLUMNS, 2 * COLUMNS)
+        self.spread = nn.Linear(2 * COLUMNS, 2 * COLUMNS, bias=False)
+
+    def forward(self, measured):
+        zero = zero_filled(measured)
+        known = torch.cat([zero.real, zero.imag], dim=-1)
+        parts = self.mean(known) + self.spread(torch.randn_like(known))
+        texture = torch.complex(*parts.chunk(2, dim=-1))
+        return Reconstruction(zero + null_space(texture, self.mask), latent=())
+
+
+def batch_of(image, measured, mask) -> Slice:
+    count = len(image)
+    ones = torch.ones(count, 1, 1, 1)
+    return Slice(
+        masked_kspace=measured,
+        mask=mask.expand(count, 1, 1, -1),
+        target=image.abs(),
+        kspace=fft1c(image),
+        max_value=ones,
+        scale=ones,
+        fname=["a"] * count,
+        slice_num=[0] * count,
+        acceleration=[4] * count,
+        acquisition=[""] * count,
+        acquired=[(0, COLUMNS)] * count,
+        recon_size=[(1, COLUMNS)] * count,
+    )
+
+
+def test_a_generator_trained_on_it_samples_the_posterior():
+    samples = 2
+    scene = GaussianScene(COLUMNS)
+    sampler = LinearSampler(scene.mask)
+    weights = Loss(ms_ssim=0, l1=0, complex_l1=1, samples=samples, std_reward=True)
+    steps = 1200
+    optimizer = torch.optim.Adam(sampler.parameters(), lr=1e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        image, measured = scene.draw(512)
+        draws = [sampler(measured) for _ in range(samples)]
+        batch = batch_of(image, measured, scene.mask)
+        terms = generator_terms(draws, None, batch, weights, torch.ones(512))
+        optimizer.zero_grad()
+        terms["total"].backward()
+        optimizer.step()
+        schedule.step()
+    with torch.no_grad():
+        truth, measured = scene.draw(4000)
+        drawn = torch.stack([sampler(measured).image for _ in range(8)])
+    errors = squared_errors(drawn.abs(), truth.abs(), sample_counts(8)).tolist()
+    gap = psnr_of_error(errors[-1], 1.0) - psnr_of_error(errors[0], 1.0)
+    assert gap == pytest.approx(law(8), abs=0.3)
+    spread = to_channels(drawn.flatten(0, 1) - drawn.mean(0).repeat(8, 1, 1, 1)).square().mean(dim=(0, 1, 2))
+    std = (spread * 8 / 7).sqrt()
+    torch.testing.assert_close(std, scene.std(), rtol=0.1, atol=0)
+
+
+def test_a_larger_beta_rewards_a_larger_spread():
+    scene = GaussianScene(COLUMNS)
+    image, measured = scene.draw(8)
+    batch = batch_of(image, measured, scene.mask)
+    weights = Loss(ms_ssim=0, l1=0, complex_l1=1, samples=2, std_reward=True)
+
+    def gain(beta: torch.Tensor) -> torch.Tensor:
+        """What doubling the spread around the same mean changes."""
+        noise = torch.randn_like(image)
+        totals = [
+            generator_terms(
+                [Reconstruction(image + s * noise), Reconstruction(image - s * noise)],
+                None,
+                batch,
+                weights,
+                beta,
+            )["total"]
+            for s in (1.0, 2.0)
+        ]
+        return totals[1] - totals[0]
+
+    assert gain(torch.zeros(8)).abs() < 1e-5
+    torch.manual_seed(1)
+    one = gain(torch.ones(8))
+    torch.manual_seed(1)
+    half = gain(0.5 * torch.ones(8))
+    assert one < 0
+    assert half == pytest.approx(float(one) / 2, rel=1e-4)
+
+
+def test_complex_pairs_survive_the_channels():
+    image = torch.randn(2, 1, 3, 4, dtype=torch.complex64)
+    assert torch.equal(to_complex(to_channels(image)), image)

@@ -1,0 +1,97 @@
+"""The discriminator of a run, what the generator feels of it, and its own training step."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from config.schema import Adversarial, Config
+from custom_nn.discriminator import (
+    PatchDiscriminator,
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+    in_phase,
+    r1_penalty,
+)
+from custom_nn.model import Noise
+from fastmri.dataset import Slice
+from fastmri.image import center_crop
+from fastmri.physics import zero_filled
+from trainer.distributed import Process, average_gradients
+from trainer.optimizer import learning_rate, make_optimizer, set_learning_rate
+
+
+@dataclass
+class Adversary:
+    """A discriminator, with gradients off but in its own step, and its optimizer."""
+
+    discriminator: nn.Module
+    optimizer: AdamW
+
+
+def make_adversary(config: Config, process: Process) -> Adversary | None:
+    """None where the weight of the adversarial term is 0."""
+    options = config.adversarial
+    if not options.weight:
+        return None
+    torch.manual_seed(config.seed)
+    discriminator = PatchDiscriminator(options.filters, options.regularizer == "spectral_norm")
+    discriminator = discriminator.to(process.device, memory_format=torch.channels_last)
+    optimizer = make_optimizer(discriminator, config.train, betas=(0.0, 0.99))
+    return Adversary(discriminator.requires_grad_(False), optimizer)
+
+
+def adversarial_weight(step: int, options: Adversarial) -> float:
+    """0 before `start`, then rising over `ramp` steps."""
+    since = step - options.start + 1
+    return options.weight * min(max(since / max(options.ramp, 1), 0.0), 1.0)
+
+
+def adversarial_term(adversary: Adversary, image: Tensor, batch: Slice, options: Adversarial) -> Tensor:
+    """What the generator minimises, unweighted; image complex64 (N, 1, h, W)."""
+    logits = adversary.discriminator(_seen(image, batch), _seen(zero_filled(_measured(batch)), batch))
+    return generator_loss(logits, options.loss)
+
+
+def discriminator_step(
+    adversary: Adversary,
+    image: Tensor,
+    batch: Slice,
+    step: int,
+    noise: Noise,
+    config: Config,
+    process: Process,
+) -> dict[str, Tensor]:
+    """One step on the truth and a drawn image (N, 1, h, W); gives its detached losses by name."""
+    options, network = config.adversarial, adversary.discriminator.requires_grad_(True)
+    condition = _seen(zero_filled(_measured(batch)), batch)
+    real, fake = _seen(zero_filled(batch.kspace), batch), _seen(image.detach(), batch)
+    on_real, on_fake = network(real, condition), network(fake, condition)
+    losses = {"discriminator": discriminator_loss(on_real, on_fake, options.loss)}
+    total = losses["discriminator"]
+    if options.regularizer == "gradient_penalty":
+        losses["penalty"] = gradient_penalty(network, real, fake, condition, noise)
+    elif options.regularizer == "r1":
+        losses["penalty"] = r1_penalty(network, real, condition)
+    if "penalty" in losses:
+        total = total + options.penalty * losses["penalty"]
+    set_learning_rate(adversary.optimizer, learning_rate(step, config.train) * options.lr / config.train.lr)
+    adversary.optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    average_gradients(network, process)
+    adversary.optimizer.step()
+    network.requires_grad_(False)
+    return {name: value.detach() for name, value in losses.items()}
+
+
+def _measured(batch: Slice) -> Tensor:
+    middle = batch.masked_kspace.shape[1] // 2
+    return batch.masked_kspace[:, middle : middle + 1]
+
+
+def _seen(image: Tensor, batch: Slice) -> Tensor:
+    """An image as the discriminator gets it: scaled, in phase with the zero-filled one, cropped."""
+    channels = in_phase(image / batch.scale, zero_filled(_measured(batch)))
+    return center_crop(channels, batch.target.shape[-2:])

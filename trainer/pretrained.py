@@ -1,0 +1,51 @@
+"""What a fresh model starts from: a baseline's run, and weights of others."""
+
+from pathlib import Path
+
+from torch import nn
+
+from config.load import make_config, plain_config
+from config.schema import Config
+from custom_nn.encoder import pretrained_mobilenet
+from trainer import checkpoint
+
+
+def resolve_baseline(config: Config, last: Path) -> Config:
+    """The config with the options that its baseline has in the run it starts from.
+
+    `last` is the run's own checkpoint: once there is one, the baseline's run is needed no more. Raises
+    ValueError if the run is not one of a baseline.
+    """
+    if config.model.name != "generative" or config.model.baseline is None:
+        return config
+    if last.exists():
+        found = checkpoint.load(last).config
+        cascade = plain_config(found)["model"].get("cascade")
+    else:
+        found = _baseline(config).config
+        cascade = {name: value for name, value in plain_config(found)["model"].items() if name != "name"}
+    content = plain_config(config)
+    content["model"] |= {"cascade": cascade}
+    content["data"] |= {"adjacent_slices": found.data.adjacent_slices}
+    return make_config(content)
+
+
+def load_pretrained(model: nn.Module, config: Config) -> None:
+    """Load what a fresh model is to start from. Raises ValueError in one line if it can't be had."""
+    options = config.model
+    if options.name == "generative":
+        if options.baseline is not None:
+            model.baseline.load_state_dict(_baseline(config).state["ema"])
+        if options.proxy_weights != "none":
+            model.proxy.pretrained.features.load_state_dict(pretrained_mobilenet(options.proxy_weights))
+    if options.name == "generative_global" and options.encoder_weights != "none":
+        state = pretrained_mobilenet(options.encoder_weights)
+        model.encoder.features.load_state_dict(state)
+        model.proxy.features.load_state_dict(state)
+
+
+def _baseline(config: Config) -> checkpoint.Checkpoint:
+    found = checkpoint.load(checkpoint.find(config.model.baseline))
+    if found.config.model.name != "adaptive_cs_net":
+        raise ValueError(f"model.baseline: {config.model.baseline} is a run of {found.config.model.name}")
+    return found
