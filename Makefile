@@ -10,13 +10,16 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/pip install --quiet --upgrade -r requirements.txt
 	touch $@
 
-# Minutes on two cores: small phantoms, a short training, a table, pictures.
+# Minutes on two cores: small phantoms, two short trainings, tables, pictures.
 demo: $(VENV)/.installed
-	$(BIN)/python main.py simulate demo/data --volumes 30 --slices 4 --matrix 256x160 --recon 128
+	$(BIN)/python main.py simulate demo/data --volumes 60 --slices 4 --matrix 256x160 --recon 128
 	$(BIN)/python main.py train config/demo_baseline.yaml data.path=demo/data --out demo/run
 	$(BIN)/python main.py validate demo/run
-	$(BIN)/python main.py reconstruct demo/run demo/data/singlecoil_val/file1000025.h5 demo/reconstruction \
-		--slice 2 --acceleration 8
+	$(BIN)/python main.py train config/demo_generative.yaml data.path=demo/data model.baseline=demo/run \
+		--out demo/generative
+	$(BIN)/python main.py validate demo/generative
+	$(BIN)/python main.py reconstruct demo/generative demo/data/singlecoil_val/file1000049.h5 demo/reconstruction \
+		--slice 2 --acceleration 8 --samples 8
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest -q

@@ -168,8 +168,10 @@ class Loss(Options):
     std_reward: bool = Field(
         False, description="reward their standard deviation, as posterior sampling needs"
     )
-    beta: float = Field(1.0, ge=0, description="weight of that reward at the start, over its theoretical one")
-    beta_rate: float = Field(0.1, ge=0, description="change of beta per dB and validation; 0: none")
+    beta: float = Field(
+        1.0, ge=0, description="weight of that reward at the start; 1 is right for normal errors"
+    )
+    beta_rate: float = Field(0.03, ge=0, description="change of beta per dB and validation; 0: none")
     kl: float = Field(0.0, ge=0, description="of the latent's divergence, mean over the batch")
     texture: float = Field(0.0, ge=0, description="of what the truth's proxy asks of the latent's texture")
 

@@ -18,6 +18,7 @@ from fastmri.physics import (
     data_residual,
     low_resolution,
     measured_scale,
+    middle_slice,
     replace_sampled,
     sampling_density,
     zero_filled,
@@ -80,10 +81,9 @@ class AdaptiveCSNet(nn.Module):
         image = zero_filled(measured)
         for block, style in zip(self.blocks, styles or [unstyled] * len(self.blocks), strict=True):
             image = block(image, measured, mask, priors, style)
-        middle = slice(image.shape[1] // 2, image.shape[1] // 2 + 1)
-        image = image[:, middle]
+        image = middle_slice(image)
         if self.data_consistency:
-            image = replace_sampled(image, measured[:, middle], mask)
+            image = replace_sampled(image, middle_slice(measured), mask)
         return Reconstruction(image * scale)
 
 

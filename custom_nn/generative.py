@@ -20,6 +20,7 @@ from fastmri.image import pad_to_multiple
 from fastmri.physics import (
     high_pass,
     measured_scale,
+    middle_slice,
     null_space,
     sampling_density,
     smooth_phase,
@@ -107,8 +108,7 @@ class Generative(nn.Module):
         scale = measured_scale(masked_kspace) if scale is None else scale
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             baseline = self.baseline(masked_kspace, mask, noise, scale).image / scale
-        middle = masked_kspace.shape[1] // 2
-        zero = zero_filled(masked_kspace[:, middle : middle + 1] / scale)
+        zero = zero_filled(middle_slice(masked_kspace) / scale)
         phase = smooth_phase(baseline.detach())
         images = torch.cat([baseline, zero], dim=1) * phase.conj()
         density = sampling_density(mask).expand(-1, 1, *baseline.shape[-2:])

@@ -16,7 +16,7 @@ from custom_nn.encoder import MOBILENET_FEATURES, MobileNetEncoder
 from custom_nn.latent import Gaussian, Guidance, gaussian, kl_divergence, standard_normal
 from custom_nn.model import Noise, Reconstruction
 from custom_nn.texture import AdaptiveInstanceNorm, MappingNetwork
-from fastmri.physics import measured_scale, zero_filled
+from fastmri.physics import measured_scale, middle_slice, zero_filled
 
 
 class Encoded(NamedTuple):
@@ -82,9 +82,7 @@ class GenerativeGlobal(nn.Module):
 
     def _encode(self, masked_kspace: Tensor, scale: Tensor | None) -> Encoded:
         scale = measured_scale(masked_kspace) if scale is None else scale
-        middle = masked_kspace.shape[1] // 2
-        magnitude = zero_filled(masked_kspace[:, middle : middle + 1]).abs() / scale
-        features = self.encoder(magnitude)
+        features = self.encoder(zero_filled(middle_slice(masked_kspace)).abs() / scale)
         return Encoded(scale, gaussian(self.head(features), (1, self.head.out_features // 2)))
 
     def _texture_vector(self, encoded: Encoded, noise: Noise) -> Tensor:

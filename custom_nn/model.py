@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from fastmri.physics import zero_filled
+from fastmri.physics import middle_slice, zero_filled
 
 Noise = Callable[[tuple[int, ...]], Tensor]  # shape -> standard normal float32, on the model's device
 
@@ -26,8 +26,7 @@ class ZeroFilled(nn.Module):
     def forward(
         self, masked_kspace: Tensor, mask: Tensor, noise: Noise, scale: Tensor | None = None
     ) -> Reconstruction:
-        middle = masked_kspace.shape[1] // 2
-        return Reconstruction(zero_filled(masked_kspace[:, middle : middle + 1]))
+        return Reconstruction(zero_filled(middle_slice(masked_kspace)))
 
 
 def build_model(name: str, options: dict) -> nn.Module:

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from custom_nn.layers import conv3x3, start_small, to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
 from fastmri.image import pad_to_multiple
-from fastmri.physics import measured_scale, replace_sampled, zero_filled
+from fastmri.physics import measured_scale, middle_slice, replace_sampled, zero_filled
 
 
 class UNet(nn.Module):
@@ -35,10 +35,9 @@ class UNet(nn.Module):
         scale = measured_scale(masked_kspace) if scale is None else scale
         measured = masked_kspace / scale
         image = zero_filled(measured)
-        middle = slice(image.shape[1] // 2, image.shape[1] // 2 + 1)
-        image = image[:, middle] + to_complex(self._correction(to_channels(image)))
+        image = middle_slice(image) + to_complex(self._correction(to_channels(image)))
         if self.data_consistency:
-            image = replace_sampled(image, measured[:, middle], mask)
+            image = replace_sampled(image, middle_slice(measured), mask)
         return Reconstruction(image * scale)
 
     def _correction(self, x: Tensor) -> Tensor:  # (N, 2C, H, W) -> (N, 2, H, W)

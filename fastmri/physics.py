@@ -56,6 +56,12 @@ def high_pass(image: Tensor, mask: Tensor, cutoff: float) -> Tensor:
     return ifft1c(ifft1c(apply_mask(spectrum, ~mask & high), dim=-2))
 
 
+def middle_slice(data: Tensor) -> Tensor:
+    """The slice that is wanted, without its neighbours: (N, C, H, W) -> (N, 1, H, W)."""
+    middle = data.shape[1] // 2
+    return data[:, middle : middle + 1]
+
+
 def measured_scale(masked_kspace: Tensor) -> Tensor:
     """Maximum of |zero-filled| per sample, (N, C, H, W) -> (N, 1, 1, 1) float32; 1 where nothing is measured.
 

@@ -18,7 +18,7 @@ from custom_nn.discriminator import (
 from custom_nn.model import Noise
 from fastmri.dataset import Slice
 from fastmri.image import center_crop
-from fastmri.physics import zero_filled
+from fastmri.physics import middle_slice, zero_filled
 from trainer.distributed import Process, average_gradients
 from trainer.optimizer import learning_rate, make_optimizer, set_learning_rate
 
@@ -51,7 +51,9 @@ def adversarial_weight(step: int, options: Adversarial) -> float:
 
 def adversarial_term(adversary: Adversary, image: Tensor, batch: Slice, options: Adversarial) -> Tensor:
     """What the generator minimises, unweighted; image complex64 (N, 1, h, W)."""
-    logits = adversary.discriminator(_seen(image, batch), _seen(zero_filled(_measured(batch)), batch))
+    logits = adversary.discriminator(
+        _seen(image, batch), _seen(zero_filled(middle_slice(batch.masked_kspace)), batch)
+    )
     return generator_loss(logits, options.loss)
 
 
@@ -66,7 +68,7 @@ def discriminator_step(
 ) -> dict[str, Tensor]:
     """One step on the truth and a drawn image (N, 1, h, W); gives its detached losses by name."""
     options, network = config.adversarial, adversary.discriminator.requires_grad_(True)
-    condition = _seen(zero_filled(_measured(batch)), batch)
+    condition = _seen(zero_filled(middle_slice(batch.masked_kspace)), batch)
     real, fake = _seen(zero_filled(batch.kspace), batch), _seen(image.detach(), batch)
     on_real, on_fake = network(real, condition), network(fake, condition)
     losses = {"discriminator": discriminator_loss(on_real, on_fake, options.loss)}
@@ -86,12 +88,7 @@ def discriminator_step(
     return {name: value.detach() for name, value in losses.items()}
 
 
-def _measured(batch: Slice) -> Tensor:
-    middle = batch.masked_kspace.shape[1] // 2
-    return batch.masked_kspace[:, middle : middle + 1]
-
-
 def _seen(image: Tensor, batch: Slice) -> Tensor:
     """An image as the discriminator gets it: scaled, in phase with the zero-filled one, cropped."""
-    channels = in_phase(image / batch.scale, zero_filled(_measured(batch)))
+    channels = in_phase(image / batch.scale, zero_filled(middle_slice(batch.masked_kspace)))
     return center_crop(channels, batch.target.shape[-2:])

@@ -10,7 +10,7 @@ from config.schema import Config
 from custom_nn.model import Reconstruction, ZeroFilled
 from fastmri.dataset import Slice
 from fastmri.fourier import fft1c
-from fastmri.physics import apply_mask
+from fastmri.physics import apply_mask, middle_slice
 from fastmri.posterior import sample_counts, squared_errors
 from fastmri.spectrum import ring_sums
 from trainer.draws import evaluation_draws
@@ -51,7 +51,7 @@ def estimate(model: nn.Module, batch: Slice, config: Config) -> Estimates:
         std = samples.std(0) if len(samples) > 1 else torch.zeros_like(samples[0])
         errors = squared_errors(samples, batch.target[:, 0].cpu(), sample_counts(len(samples)))
     methods = {name: _estimate(image, size, batch) for name, (image, size) in images.items()}
-    return Estimates(methods, energy(measured(batch)), std, errors, seconds)
+    return Estimates(methods, energy(middle_slice(batch.masked_kspace)), std, errors, seconds)
 
 
 def named_images(
@@ -80,15 +80,9 @@ def _estimate(image: Tensor, size: Tensor, batch: Slice) -> Estimate:
     return Estimate(size.cpu(), rings.cpu(), misfit(image, batch))
 
 
-def measured(batch: Slice) -> Tensor:
-    """The measured samples of the slices themselves, without their neighbours: (N, 1, h, W)."""
-    middle = batch.masked_kspace.shape[1] // 2
-    return batch.masked_kspace[:, middle : middle + 1]
-
-
 def misfit(image: Tensor, batch: Slice) -> Tensor:
     """||M F_w x - y||^2 summed over a batch, float64 on the CPU."""
-    return energy(apply_mask(fft1c(image), batch.mask) - measured(batch))
+    return energy(apply_mask(fft1c(image), batch.mask) - middle_slice(batch.masked_kspace))
 
 
 def energy(data: Tensor) -> Tensor:

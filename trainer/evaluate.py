@@ -12,7 +12,6 @@ from config.schema import Config
 from fastmri.dataset import to_device
 from fastmri.masks import achieved_acceleration
 from fastmri.metrics import psnr_of_error, volume_metrics
-from fastmri.posterior import law
 from fastmri.spectrum import texture
 from fastmri.volumes import Volume
 from trainer.data import evaluation_loader
@@ -187,24 +186,3 @@ def mean_gaps(spreads: list[Spread]) -> dict[int, float]:
         r: float(np.mean([spread.gap for spread in spreads if spread.acceleration == r]))
         for r in accelerations
     }
-
-
-GAP_TOLERANCE = 0.25  # dB
-
-
-def rating(evaluation: Evaluation, posterior: bool) -> float:
-    """What decides which checkpoint is best; higher is better.
-
-    Mean SSIM over volumes and accelerations. Of a posterior sampler, whose samples must differ as the law
-    says: how much of the right texture is there (correlation, times the power ratio or its inverse, whichever
-    is below 1) if its mean gap is within GAP_TOLERANCE, else minus what the gap is off by.
-    """
-    chosen = [s.metrics for s in evaluation.scores if s.method in ("model", "sample")]
-    if not posterior:
-        return float(np.mean([metrics.ssim for metrics in chosen]))
-    samples = max(evaluation.spreads[0].psnr)
-    off = abs(float(np.mean([spread.gap for spread in evaluation.spreads])) - law(samples))
-    if off > GAP_TOLERANCE:
-        return -off
-    ratios = [(max(m.correlation, 0.0), max(m.power_ratio, 1e-6)) for m in chosen]
-    return float(np.mean([correlation * min(ratio, 1 / ratio) for correlation, ratio in ratios]))

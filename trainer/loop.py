@@ -8,30 +8,26 @@ import numpy as np
 import torch
 from loguru import logger
 from PIL import Image
-from torch import Tensor, nn
 from tqdm import tqdm
 
 from config.load import dump_config
 from config.schema import Config
 from fastmri.atomic import replacing
-from fastmri.dataset import Slice, to_device
-from fastmri.posterior import law
+from fastmri.dataset import to_device
 from fastmri.volumes import Volume
 from trainer import checkpoint, log
-from trainer.adversary import adversarial_term, adversarial_weight, discriminator_step
 from trainer.announce import announce
 from trainer.data import find_volumes, training_loader
-from trainer.distributed import Process, average_gradients, mean
-from trainer.draws import draw
-from trainer.evaluate import Evaluation, Measures, evaluate, mean_gaps, rating
+from trainer.distributed import Process, mean
+from trainer.evaluate import Evaluation, Measures, evaluate, mean_gaps
 from trainer.figures import draw_panels
-from trainer.noise import training_noise
-from trainer.objectives import generator_terms
-from trainer.optimizer import learning_rate, set_learning_rate, update_average
+from trainer.optimizer import learning_rate
 from trainer.pretrained import resolve_baseline
 from trainer.recent import Recent
+from trainer.selection import rating, tune
 from trainer.signals import due_stop, stop_signals
 from trainer.state import State, last_checkpoint, make_state, resume
+from trainer.step import train_step
 from trainer.tables import format_posterior, format_rows, posterior_rows, rows
 
 
@@ -117,48 +113,6 @@ def _progress(start: int, stop: int, process: Process) -> tqdm:
     return tqdm(initial=start, total=stop, disable=not process.main, **bar)
 
 
-def train_step(state: State, batch: Slice, config: Config, process: Process) -> dict[str, Tensor]:
-    """One step of the generator, then of its discriminator if it has one; gives losses, on the device."""
-    noise = training_noise(config.seed, process.rank, state.step, process.device)
-    set_learning_rate(state.optimizer, learning_rate(state.step, config.train))
-    state.model.train()
-    bf16 = config.train.bf16 and process.device.type == "cuda"
-    with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
-        draws = draw(state.model, batch, [noise] * config.loss.samples)
-        guided = config.loss.kl or config.loss.texture
-        guidance = state.model.guide(draws[0].latent, batch.kspace, batch.mask, noise) if guided else None
-    losses = generator_terms(draws, guidance, batch, config.loss, batch_betas(state.betas, batch))
-    losses |= update_generator(state, losses["total"], draws[0].image, batch, config, process)
-    if state.adversary is not None:
-        losses |= discriminator_step(
-            state.adversary, draws[0].image, batch, state.step, noise, config, process
-        )
-    return {name: value.detach() for name, value in losses.items()}
-
-
-def update_generator(
-    state: State, total: Tensor, image: Tensor, batch: Slice, config: Config, process: Process
-) -> dict[str, Tensor]:
-    """Add the adversarial term, and step; gives the term and the gradient's norm."""
-    found = {}
-    if state.adversary is not None:
-        weight = adversarial_weight(state.step, config.adversarial)
-        found["adversarial"] = adversarial_term(state.adversary, image, batch, config.adversarial)
-        found["total"] = total = total + weight * found["adversarial"]
-    state.optimizer.zero_grad(set_to_none=True)
-    total.backward()
-    average_gradients(state.model, process)
-    found["gradient_norm"] = nn.utils.clip_grad_norm_(state.model.parameters(), config.train.clip)
-    state.optimizer.step()
-    update_average(state.average, state.model, config.train.ema, state.step)
-    return found
-
-
-def batch_betas(betas: dict[int, float], batch: Slice) -> Tensor:
-    """The weight of the standard deviation's reward of each slice, by its acceleration: (N,)."""
-    return torch.tensor([betas[r] for r in batch.acceleration], device=batch.mask.device)
-
-
 def log_losses(
     recent: Recent, step: int, history: log.History | None, bar: tqdm, config: Config, process: Process
 ) -> None:
@@ -200,18 +154,6 @@ def validate_step(
     write_validation(state, table, evaluation, out, history)
     if better:
         _save(state, config, out / "checkpoints" / "best.pt")
-
-
-def tune(betas: dict[int, float], evaluation: Evaluation, config: Config) -> None:
-    """Move each acceleration's beta until its samples differ as the posterior's would.
-
-    beta += rate (PSNR_1 + law - PSNR_P): rcGAN's rule (arXiv 2210.13389, eq. 15) for every acceleration.
-    """
-    if config.loss.std_reward:
-        for acceleration, gap in mean_gaps(evaluation.spreads).items():
-            betas[acceleration] = max(
-                betas[acceleration] + config.loss.beta_rate * (law(config.draws) - gap), 0.0
-            )
 
 
 def write_validation(

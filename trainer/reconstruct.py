@@ -15,12 +15,13 @@ from custom_nn.model import ZeroFilled
 from fastmri.atomic import replacing
 from fastmri.dataset import Slice, collate, make_slice, read_hybrid, to_device
 from fastmri.masks import achieved_acceleration, evaluation_mask
+from fastmri.physics import middle_slice
 from fastmri.scan import scan_volumes
 from fastmri.volumes import Volume, describe_volume, read_acceleration, read_kspace, read_mask, read_target
 from trainer import checkpoint
 from trainer.data import mask_settings
 from trainer.draws import evaluation_draws
-from trainer.estimates import energy, measured, misfit, named_images
+from trainer.estimates import energy, misfit, named_images
 from trainer.figures import Panel, draw_panels
 from trainer.objectives import magnitude
 from trainer.validate import Run
@@ -143,7 +144,7 @@ def reconstruct_volume(
         methods.append({name: x.cpu() for name, x in {"zero_filled": zero, **named}.items()})
         drawn.append(magnitudes.cpu())
         misfits += torch.stack([misfit(draw.image, batch) for draw in draws])
-        norm += float(energy(measured(batch)))
+        norm += float(energy(middle_slice(batch.masked_kspace)))
     joined = {name: torch.cat([part[name] for part in methods]).numpy() for name in methods[0]}
     residual = float((misfits.max() / norm).sqrt()) if norm else 0.0
     return Volumetric(torch.cat(drawn, dim=1).numpy(), joined, residual)

@@ -1,11 +1,16 @@
-"""A tiny run, trained once for the tests that evaluate it."""
+"""A tiny run, trained once for the tests that evaluate it; and two processes at once."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from main import main
+from tests.conftest import ROOT
 
 TINY = {
     "device": "cpu",
@@ -30,3 +35,40 @@ def tiny_run(tmp_path_factory, tiny_data) -> Path:
     config = write_config(folder / "tiny.yaml", tiny_data, adjacent_slices=3)
     assert main(["train", str(config), "--out", str(folder / "run")]) == 0
     return folder / "run"
+
+
+TRAIN_AND_SAVE = f"""
+import sys, torch
+sys.path.insert(0, {str(ROOT)!r})
+from pathlib import Path
+from config.load import load_config
+from trainer import distributed, loop, state
+config, out = load_config(Path(sys.argv[1])), Path(sys.argv[2])
+process = distributed.find_process("cpu")
+made = []
+loop.make_state = lambda *a, **k: made.append(state.make_state(*a, **k)) or made[0]
+with distributed.group(process):
+    loop.train(config, out, process)
+saved = {{"betas": torch.tensor(list(made[0].betas.values()))}}
+for name, part in made[0].tensors().items():
+    if "optimizer" not in name:
+        saved |= {{f"{{name}}.{{key}}": value for key, value in part.items()}}
+torch.save(saved, out / f"rank{{process.rank}}.pt")
+"""
+
+
+def on_two(script: Path, *arguments: object) -> None:
+    """Run a script of this checkout in two processes on a CPU."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [*launcher, str(script), *map(str, arguments)]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=240)
+
+
+def train_on_two(config: Path, run: Path) -> list[dict]:
+    """Train in two processes; gives the state of each in the end, by name."""
+    script = config.parent / "both.py"
+    script.write_text(TRAIN_AND_SAVE)
+    on_two(script, config, run)
+    return [torch.load(run / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]

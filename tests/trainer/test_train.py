@@ -15,7 +15,7 @@ import yaml
 from config.load import load_config
 from main import main
 from tests.conftest import ROOT, write_tiny_volume
-from tests.trainer.conftest import write_config
+from tests.trainer.conftest import on_two, train_on_two, write_config
 from trainer.checkpoint import make_model
 
 
@@ -156,35 +156,11 @@ def test_a_signal_to_the_whole_group_saves_and_ends_cleanly(config, tmp_path, nu
 
 
 def test_two_processes_end_with_equal_weights_and_validate_as_one(config, tmp_path):
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0")
-    launcher = (*launcher[:-2], "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0")
     run = tmp_path / "run"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    script = tmp_path / "both.py"
-    script.write_text(
-        "import sys, torch\n"
-        f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from pathlib import Path\n"
-        "from config.load import load_config\n"
-        "from trainer import distributed, loop, state\n"
-        "config, out = load_config(Path(sys.argv[1])), Path(sys.argv[2])\n"
-        "process = distributed.find_process('cpu')\n"
-        "made = []\n"
-        "loop.make_state = lambda *a, **k: made.append(state.make_state(*a, **k)) or made[0]\n"
-        "with distributed.group(process):\n"
-        "    loop.train(config, out, process)\n"
-        "torch.save(made[0].model.state_dict(), out / f'rank{process.rank}.pt')\n"
-    )
-    subprocess.run(
-        [*launcher, str(script), str(config), str(run)], cwd=ROOT, env=environment, check=True, timeout=240
-    )
-    ranks = [torch.load(run / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
-    assert equal(*ranks)
-    alone = tmp_path / "alone"
+    assert equal(*train_on_two(config, run))
+    alone, both = tmp_path / "alone", tmp_path / "both"
     assert main(["validate", str(run), "--out", str(alone)]) == 0
-    both = tmp_path / "both"
-    command = [*launcher, "main.py", "validate", str(run), "--out", str(both)]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=240)
+    on_two("main.py", "validate", run, "--out", both)
     assert json.loads((alone / "metrics.json").read_text()) == json.loads((both / "metrics.json").read_text())
 
 

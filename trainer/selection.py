@@ -1,0 +1,44 @@
+"""What a validation decides: the best checkpoint, and how much the next samples are to differ."""
+
+import math
+
+import numpy as np
+
+from config.schema import Config
+from fastmri.posterior import law
+from trainer.evaluate import Evaluation, mean_gaps
+
+GAP_TOLERANCE = 0.25  # dB
+
+
+def rating(evaluation: Evaluation, posterior: bool) -> float:
+    """What decides which checkpoint is best; higher is better.
+
+    Mean SSIM over volumes and accelerations. Of a posterior sampler, whose samples must differ as the law
+    says: how much of the right texture is there (correlation, times the power ratio or its inverse, whichever
+    is below 1) if its mean gap is within GAP_TOLERANCE, else minus what the gap is off by.
+    """
+    chosen = [s.metrics for s in evaluation.scores if s.method in ("model", "sample")]
+    if not posterior:
+        return float(np.mean([metrics.ssim for metrics in chosen]))
+    samples = max(evaluation.spreads[0].psnr)
+    off = abs(float(np.mean([spread.gap for spread in evaluation.spreads])) - law(samples))
+    if off > GAP_TOLERANCE:
+        return -off
+    ratios = [(max(m.correlation, 0.0), max(m.power_ratio, 1e-6)) for m in chosen]
+    return float(np.mean([correlation * min(ratio, 1 / ratio) for correlation, ratio in ratios]))
+
+
+def tune(betas: dict[int, float], evaluation: Evaluation, config: Config) -> None:
+    """Move each acceleration's beta until its samples differ as the posterior's would.
+
+    beta += rate (PSNR_1 + law - PSNR_P): rcGAN's rule (arXiv 2210.13389, eq. 15) for every acceleration. For
+    normal errors the spread of the optimum is sqrt(P beta^2 / (P + 1 - beta^2)) times the right one: beta
+    stays below sqrt(P + 1), where the reward would outgrow the L1 for good.
+    """
+    if not config.loss.std_reward:
+        return
+    highest = 0.9 * math.sqrt(config.loss.samples + 1)
+    for acceleration, gap in mean_gaps(evaluation.spreads).items():
+        beta = betas[acceleration] + config.loss.beta_rate * (law(config.draws) - gap)
+        betas[acceleration] = min(max(beta, 0.0), highest)

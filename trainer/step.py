@@ -1,0 +1,56 @@
+"""One step of training, the same for every model."""
+
+import torch
+from torch import Tensor, nn
+
+from config.schema import Config
+from fastmri.dataset import Slice
+from trainer.adversary import adversarial_term, adversarial_weight, discriminator_step
+from trainer.distributed import Process, average_gradients
+from trainer.draws import draw
+from trainer.noise import training_noise
+from trainer.objectives import generator_terms
+from trainer.optimizer import learning_rate, set_learning_rate, update_average
+from trainer.state import State
+
+
+def train_step(state: State, batch: Slice, config: Config, process: Process) -> dict[str, Tensor]:
+    """One step of the generator, then of its discriminator if it has one; gives losses, on the device."""
+    noise = training_noise(config.seed, process.rank, state.step, process.device)
+    set_learning_rate(state.optimizer, learning_rate(state.step, config.train))
+    state.model.train()
+    bf16 = config.train.bf16 and process.device.type == "cuda"
+    with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
+        draws = draw(state.model, batch, [noise] * config.loss.samples)
+        guided = config.loss.kl or config.loss.texture
+        guidance = state.model.guide(draws[0].latent, batch.kspace, batch.mask, noise) if guided else None
+    losses = generator_terms(draws, guidance, batch, config.loss, batch_betas(state.betas, batch))
+    losses |= update_generator(state, losses["total"], draws[0].image, batch, config, process)
+    if state.adversary is not None:
+        losses |= discriminator_step(
+            state.adversary, draws[0].image, batch, state.step, noise, config, process
+        )
+    return {name: value.detach() for name, value in losses.items()}
+
+
+def update_generator(
+    state: State, total: Tensor, image: Tensor, batch: Slice, config: Config, process: Process
+) -> dict[str, Tensor]:
+    """Add the adversarial term, and step; gives the term and the gradient's norm."""
+    found = {}
+    if state.adversary is not None:
+        weight = adversarial_weight(state.step, config.adversarial)
+        found["adversarial"] = adversarial_term(state.adversary, image, batch, config.adversarial)
+        found["total"] = total = total + weight * found["adversarial"]
+    state.optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    average_gradients(state.model, process)
+    found["gradient_norm"] = nn.utils.clip_grad_norm_(state.model.parameters(), config.train.clip)
+    state.optimizer.step()
+    update_average(state.average, state.model, config.train.ema, state.step)
+    return found
+
+
+def batch_betas(betas: dict[int, float], batch: Slice) -> Tensor:
+    """The weight of the standard deviation's reward of each slice, by its acceleration: (N,)."""
+    return torch.tensor([betas[r] for r in batch.acceleration], device=batch.mask.device)
