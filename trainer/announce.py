@@ -12,9 +12,9 @@ from fastmri.dataset import Slice, collate
 from fastmri.volumes import Volume
 from trainer.data import training_loader
 from trainer.distributed import Process
-from trainer.draws import draw
 from trainer.objectives import generator_terms
 from trainer.state import State
+from trainer.step import forward
 
 BYTES_PER_PARAMETER = 5 * 4  # weight, gradient, two moments of AdamW, average; float32
 
@@ -59,7 +59,7 @@ def _one_slice(config: Config, volumes: list[Volume], process: Process) -> Slice
 def training_memory(model: nn.Module, sample: Slice, config: Config) -> int:
     """Bytes of a training step: parameters with their state, and what one slice keeps for its gradient.
 
-    Measured by a forward pass of one slice, float32; bf16 convolutions need less.
+    Measured by a forward pass of one slice, float32; bf16 convolutions need less. Without a discriminator.
     """
     kept: dict[int, int] = {}
 
@@ -69,6 +69,6 @@ def training_memory(model: nn.Module, sample: Slice, config: Config) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        draws = draw(model, sample, [torch.randn] * config.loss.samples)
-        generator_terms(draws, None, sample, config.loss, torch.zeros(1))
+        draws, guidance = forward(model, sample, config, torch.randn)
+        generator_terms(draws, guidance, sample, config.loss, torch.zeros(1))
     return parameter_count(model) * BYTES_PER_PARAMETER + sum(kept.values()) * config.data.batch_size

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from config.schema import Config
+from custom_nn.latent import Guidance
+from custom_nn.model import Noise, Reconstruction
 from fastmri.dataset import Slice
 from trainer.adversary import adversarial_term, adversarial_weight, discriminator_step
 from trainer.distributed import Process, average_gradients
@@ -21,9 +23,7 @@ def train_step(state: State, batch: Slice, config: Config, process: Process) -> 
     state.model.train()
     bf16 = config.train.bf16 and process.device.type == "cuda"
     with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
-        draws = draw(state.model, batch, [noise] * config.loss.samples)
-        guided = config.loss.kl or config.loss.texture
-        guidance = state.model.guide(draws[0].latent, batch.kspace, batch.mask, noise) if guided else None
+        draws, guidance = forward(state.model, batch, config, noise)
     losses = generator_terms(draws, guidance, batch, config.loss, batch_betas(state.betas, batch))
     losses |= update_generator(state, losses["total"], draws[0].image, batch, config, process)
     if state.adversary is not None:
@@ -31,6 +31,16 @@ def train_step(state: State, batch: Slice, config: Config, process: Process) -> 
             state.adversary, draws[0].image, batch, state.step, noise, config, process
         )
     return {name: value.detach() for name, value in losses.items()}
+
+
+def forward(
+    model: nn.Module, batch: Slice, config: Config, noise: Noise
+) -> tuple[list[Reconstruction], Guidance | None]:
+    """The draws whose mean is compared with the truth, and what guides their latent, if anything does."""
+    draws = draw(model, batch, [noise] * config.loss.samples)
+    if not (config.loss.kl or config.loss.texture):
+        return draws, None
+    return draws, model.guide(draws[0].latent, batch.kspace, batch.mask, noise)
 
 
 def update_generator(
