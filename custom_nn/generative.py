@@ -93,12 +93,13 @@ class Generative(nn.Module):
         """What the truth's own texture says: z as its proxy has it, the image drawn with it, and their cost.
 
         kspace: complete hybrid data (N, 1, H, W). A conditional variational autoencoder's two terms, with
-        the prior from the input.
+        the prior from the input. Layers get no noise here: an error of one picture would silence it, but
+        what noise draws is by its nature not the truth's.
         """
         truth = zero_filled(kspace) / latent.scale
         seen = high_pass(truth, mask, self.high_pass) if self.high_pass else truth
         posterior = gaussian(self.proxy(seen * latent.phase.conj()), self.latent_shape)
-        image = self._draw(latent, posterior.sample(noise), mask, noise)
+        image = self._draw(latent, posterior.sample(noise), mask, lambda shape: truth.real.new_zeros(shape))
         texture = (to_channels(image) - to_channels(truth)).abs().mean()
         return Guidance(kl_divergence(posterior, latent.prior), texture)
 

@@ -64,11 +64,10 @@ def named_images(
     named = {}
     if first.baseline is not None:
         named["baseline"] = (first.baseline, _magnitude(first.baseline, batch))
-    named["sample"] = (first.image, magnitudes[0])
     if len(draws) > 1:
         mean = torch.stack([draw.image for draw in draws]).mean(0)
         named[f"mean_{len(draws)}"] = (mean, magnitudes.mean(0))  # the best estimate of a magnitude
-    return named
+    return named | {"sample": (first.image, magnitudes[0])}
 
 
 def _magnitude(image: Tensor, batch: Slice) -> Tensor:
