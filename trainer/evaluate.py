@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from config.schema import Config
 from fastmri.dataset import to_device
@@ -18,6 +17,7 @@ from trainer.data import evaluation_loader
 from trainer.distributed import Process, gather
 from trainer.estimates import Estimates, estimate, join
 from trainer.figures import Panel
+from trainer.log import progress_bar
 
 
 class Measures(NamedTuple):
@@ -126,7 +126,8 @@ def _volume_results(
     named = {volume.fname: volume for volume in volumes}
     loader = evaluation_loader(config, volumes, process)
     parts: list[tuple[Tensor, Estimates]] = []
-    with tqdm(desc="validate", total=len(loader), unit="batch", leave=False, disable=not process.main) as bar:
+    shown = {"desc": "validate", "unit": "batch", "leave": False, "disable": not process.main}
+    with progress_bar(total=len(loader), **shown) as bar:
         for batch in loader:
             parts.append((batch.target[:, 0], estimate(model, to_device(batch, process.device), config)))
             bar.update()

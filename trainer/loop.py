@@ -1,6 +1,5 @@
 """Training: one loop for every model, whose progress is one integer, `step`."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,9 @@ def run(
     if validation_due(state, config):  # the last run was stopped before it
         validate_step(state, config, out, val_volumes, history, process)
     loader = training_loader(config, train_volumes, process, state.step)
-    with stop_signals() as signals, _progress(state.step, options.steps, process) as bar:
+    shown = {"desc": "train", "unit": "step", "smoothing": 0.05, "disable": not process.main}
+    shown |= {"initial": state.step, "total": options.steps}
+    with stop_signals() as signals, log.progress_bar(**shown) as bar:
         for batch in loader:
             losses = train_step(state, to_device(batch, process.device), config, process)
             recent.add(state.step, batch.fname, losses)
@@ -104,13 +105,6 @@ def validation_due(state: State, config: Config) -> bool:
 
 def _due(step: int, every: int, last: int) -> bool:
     return step % every == 0 or step == last
-
-
-def _progress(start: int, stop: int, process: Process) -> tqdm:
-    """A bar with the loss and the time left; in a log file it speaks every half minute."""
-    pause = 0.1 if sys.stderr.isatty() else 30
-    bar = {"desc": "train", "unit": "step", "smoothing": 0.05, "mininterval": pause}
-    return tqdm(initial=start, total=stop, disable=not process.main, **bar)
 
 
 def log_losses(

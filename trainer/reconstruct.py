@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from loguru import logger
 from torch import nn
-from tqdm import tqdm
 
 from config.schema import Config
 from custom_nn.model import ZeroFilled
@@ -23,6 +22,7 @@ from trainer.data import mask_settings
 from trainer.draws import evaluation_draws
 from trainer.estimates import energy, misfit, named_images
 from trainer.figures import Panel, draw_panels
+from trainer.log import progress_bar
 from trainer.objectives import magnitude
 from trainer.validate import Run
 
@@ -66,7 +66,7 @@ def reconstruct(
     _check_requests(volumes, out, slice_num)
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    for volume, sampling in tqdm(plans, desc="reconstruct", unit="file", disable=len(plans) == 1):
+    for volume, sampling in progress_bar(plans, desc="reconstruct", unit="file", disable=len(plans) == 1):
         try:
             result = reconstruct_volume(model, volume, sampling, config, samples, device)
         except ValueError as error:
