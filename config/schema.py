@@ -73,7 +73,10 @@ class Cascade(Options):
         [16, 32, 64, 128], min_length=1, description="features per scale, finest first"
     )
     threshold: float = Field(0.001, gt=0, description="soft thresholds at the start, in feature units")
-    phase_prior: bool = Field(True, description="feed what departs from the centre's smooth phase")
+    phase_prior: Literal["frame", "input", "none"] = Field(
+        "frame", description="the smooth phase of the centre turns all images, or what departs from it is an "
+        "input, or it is not used"
+    )  # fmt: skip
     background_prior: bool = Field(True, description="feed what lies in the centre's air")
     background_level: float = Field(0.1, gt=0, lt=1, description="air: below this part of the maximum")
     gradient_step: bool = Field(True, description="a data step of learned size in every block")
@@ -164,6 +167,10 @@ class Loss(Options):
     ssim: float = Field(0.0, ge=0, description="of 1 - SSIM")
     l1: float = Field(0.16, ge=0, description="of the mean absolute error")
     complex_l1: float = Field(0.0, ge=0, description="of the mean absolute error of real and imaginary parts")
+    octaves: int = Field(
+        0, ge=0, le=5, description="finest octaves that complex_l1 and std_reward are taken in, each by "
+        "itself and by direction, and the rest; 0: the whole image at once"
+    )  # fmt: skip
     samples: int = Field(1, ge=1, le=16, description="draws per slice, of whose mean these terms are")
     std_reward: bool = Field(
         False, description="reward their standard deviation, as posterior sampling needs"

@@ -1,7 +1,8 @@
 """The baseline: Adaptive-CS-Net, an unrolled ISTA cascade (Pezzotti et al., arXiv 2004.07339).
 
 Each block refines the image by x <- x - eta e_dc + U^(soft(U([x, e_dc, e_phase, e_bg]), lambda)) (eqs. 7 to
-10 there; the gradient step eta is ours). The blocks share no weights.
+10 there). The blocks share no weights. Ours are the gradient step eta, and the phase's frame: U sees all
+images turned by the smooth phase, where anatomy is nearly real, and e_phase is their imaginary part.
 """
 
 from collections.abc import Callable
@@ -52,7 +53,7 @@ class AdaptiveCSNet(nn.Module):
         filters: list[int],
         adjacent_slices: int,
         threshold: float,
-        phase_prior: bool,
+        phase_prior: str,
         background_prior: bool,
         background_level: float,
         gradient_step: bool,
@@ -60,9 +61,10 @@ class AdaptiveCSNet(nn.Module):
     ):
         super().__init__()
         self.background_level, self.data_consistency = background_level, data_consistency
+        # hard data consistency undoes the last one's gradient step
+        steps = [gradient_step] * (blocks - 1) + [gradient_step and not data_consistency]
         self.blocks = nn.ModuleList(
-            Block(adjacent_slices, filters, threshold, phase_prior, background_prior, gradient_step)
-            for _ in range(blocks)
+            Block(adjacent_slices, filters, threshold, phase_prior, background_prior, step) for step in steps
         )
         self.to(memory_format=torch.channels_last)  # a sixth faster on a CPU
 
@@ -98,20 +100,24 @@ def estimate_priors(measured: Tensor, mask: Tensor, background_level: float) -> 
 
 
 class Block(nn.Module):
-    """One iteration: x <- x - eta e_dc + transform([x, e_dc, e_phase, e_bg, sampling])."""
+    """One iteration: x <- x - eta e_dc + transform([x, e_dc, e_phase, e_bg, sampling]).
+
+    phase_prior: `frame` turns what the transform sees by the smooth phase, and its update back; `input` gives
+    it e_phase beside images as they are; `none` tells it nothing of the phase.
+    """
 
     def __init__(
         self,
         slices: int,
         filters: list[int],
         threshold: float,
-        phase_prior: bool,
+        phase_prior: str,
         background_prior: bool,
         gradient_step: bool,
     ):
         super().__init__()
         self.phase_prior, self.background_prior = phase_prior, background_prior
-        inputs = 2 * slices * (2 + phase_prior + background_prior) + 1
+        inputs = 2 * slices * (2 + (phase_prior == "input") + background_prior) + 1
         self.transform = ThresholdedTransform(inputs, 2 * slices, filters, threshold)
         # 1 is the step that puts measured samples back; None leaves the data to the transform alone
         self.step = nn.Parameter(torch.ones(())) if gradient_step else None
@@ -121,15 +127,19 @@ class Block(nn.Module):
     ) -> Tensor:
         residual = data_residual(image, measured, mask)
         images = [image, residual]
-        if self.phase_prior:  # what is out of phase: i Im(x e^-ip) e^ip
+        if self.phase_prior == "input":  # what is out of phase: i Im(x e^-ip) e^ip
             images.append(1j * (image * priors.phase.conj()).imag * priors.phase)
         if self.background_prior:
             images.append(image * priors.background)
+        if self.phase_prior == "frame":
+            images = [x * priors.phase.conj() for x in images]
         sampling = priors.sampling.expand(-1, 1, *image.shape[-2:])
-        update = self.transform(torch.cat([*map(to_channels, images), sampling], dim=1), style)
+        update = to_complex(self.transform(torch.cat([*map(to_channels, images), sampling], dim=1), style))
+        if self.phase_prior == "frame":
+            update = update * priors.phase
         if self.step is not None:
             image = image - self.step * residual
-        return image + to_complex(update)
+        return image + update
 
 
 class ThresholdedTransform(nn.Module):

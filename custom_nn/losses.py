@@ -43,6 +43,33 @@ def std_reward(samples: Tensor) -> Tensor:
     return math.sqrt(2 / (math.pi * count * (count + 1))) * unbiased * spread
 
 
+def wavelets(images: Tensor, octaves: int) -> Tensor:
+    """Undecimated wavelets of images (..., h, w), whose sum is the images: (3 octaves + 1, ..., h, w).
+
+    Fine to coarse: of each octave what is high along columns and rows, along columns alone, along rows alone;
+    then what is left. B3 splines, "a trous" (Starck et al. 2007, IEEE TIP 16(2)).
+    """
+    bands = []
+    for octave in range(octaves):
+        rows = _smooth(images, 2**octave, dim=-2)
+        smooth = _smooth(rows, 2**octave, dim=-1)
+        columns = _smooth(images, 2**octave, dim=-1)
+        bands += [images - rows - columns + smooth, rows - smooth, columns - smooth]
+        images = smooth
+    return torch.stack([*bands, images])
+
+
+def _smooth(images: Tensor, dilation: int, dim: int) -> Tensor:
+    """B3 spline of so wide a step along one of the last two dimensions; edges are repeated."""
+    kernel = images.new_tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
+    along = dim % 2  # of the last two: 0 rows, 1 columns
+    flat = images.flatten(0, -3)[:, None]
+    reach = 2 * dilation
+    padded = F.pad(flat, (reach, reach, 0, 0) if along else (0, 0, reach, reach), mode="replicate")
+    weight, steps = (kernel[None], (1, dilation)) if along else (kernel[:, None], (dilation, 1))
+    return F.conv2d(padded, weight[None, None], dilation=steps).view_as(images)
+
+
 def multi_scale_ssim(prediction: Tensor, target: Tensor, scales: int | None = None) -> Tensor:
     """Mean MS-SSIM over a batch (Wang et al. 2003); data range 1, Gaussian window of 11 pixels.
 

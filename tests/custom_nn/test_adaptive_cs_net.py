@@ -52,11 +52,13 @@ def test_blocks_share_no_weights():
 
 
 @pytest.mark.parametrize(
-    ("option", "channels"), [("phase_prior", slice(4, 6)), ("background_prior", slice(6, 8))]
+    ("option", "off", "channels"),
+    [("phase_prior", "none", slice(4, 6)), ("background_prior", False, slice(6, 8))],
 )
-def test_a_prior_enters_by_channels_of_its_own(option, channels):
+def test_a_prior_enters_by_channels_of_its_own(option, off, channels):
     _, mask, measured = scene(1, 1, 16, 24)
-    on, off = make("adaptive_cs_net"), make("adaptive_cs_net", **{option: False})
+    options = {"phase_prior": "input"}
+    on, off = make("adaptive_cs_net", **options), make("adaptive_cs_net", **{**options, option: off})
     kept = [k for k in range(9) if k not in range(*channels.indices(9))]
     for block, smaller in zip(on.blocks, off.blocks, strict=True):
         state = block.state_dict()
@@ -66,6 +68,16 @@ def test_a_prior_enters_by_channels_of_its_own(option, channels):
     for block in on.blocks:
         block.transform.analysis[0].weight.data[:, channels] = 0
     torch.testing.assert_close(on(measured, mask, None).image, off(measured, mask, None).image)
+
+
+@pytest.mark.parametrize(("phase_prior", "follows"), [("frame", True), ("input", False), ("none", False)])
+def test_in_the_phases_frame_turned_data_give_the_turned_picture(phase_prior, follows):
+    _, mask, measured = scene(2, 1, 16, 24)
+    model = make("adaptive_cs_net", phase_prior=phase_prior)
+    rows = torch.polar(torch.ones(16), torch.linspace(0, 5, 16))[:, None]  # the readout is measured in full
+    straight, turned = model(measured, mask, None).image, model(measured * rows, mask, None).image
+    error = (turned - straight * rows).norm() / straight.norm()
+    assert error < 1e-5 if follows else error > 1e-4
 
 
 @pytest.mark.parametrize("option", ["gradient_step", "data_consistency"])

@@ -11,7 +11,7 @@ CASCADE = {
     "blocks": 2,
     "filters": [4, 6, 8],
     "threshold": 0.001,
-    "phase_prior": True,
+    "phase_prior": "frame",
     "background_prior": True,
     "background_level": 0.1,
     "gradient_step": True,
