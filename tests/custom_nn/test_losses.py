@@ -4,7 +4,7 @@ import piq
 import pytest
 import torch
 
-from custom_nn.losses import image_terms, multi_scale_ssim, possible_scales
+from custom_nn.losses import image_terms, multi_scale_ssim, possible_scales, wavelets
 
 
 def pair(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,3 +75,23 @@ def test_no_term_hides_what_is_not_a_number():
     prediction = target.clone()
     prediction[0, 0, 3, 3] = float("nan")
     assert all(term.isnan() for term in image_terms(prediction, target, 1.0, 1.0, 1.0).values())
+
+
+@pytest.mark.parametrize("octaves", [0, 1, 3])
+def test_wavelets_add_up_to_the_image(octaves):
+    image = torch.randn(2, 3, 1, 17, 24)
+    bands = wavelets(image, octaves)
+    assert bands.shape == (3 * octaves + 1, *image.shape)
+    torch.testing.assert_close(bands.sum(0), image)
+
+
+def test_a_wave_falls_into_the_band_of_its_direction_and_scale():
+    place = torch.arange(64)
+
+    def strongest(period: int, columns: bool) -> int:
+        wave = torch.cos(2 * torch.pi * place / period).expand(1, 64, 64)
+        bands = wavelets(wave if columns else wave.mT, 2)[..., 16:48, 16:48]
+        return int(bands.square().mean(dim=(1, 2, 3)).argmax())
+
+    assert [strongest(period, columns=True) for period in (3, 6, 32)] == [1, 4, 6]  # varies along columns
+    assert [strongest(period, columns=False) for period in (3, 6, 32)] == [2, 5, 6]

@@ -54,11 +54,12 @@ def batch_of(image, measured, mask) -> Slice:
     )
 
 
-def test_a_generator_trained_on_it_samples_the_posterior():
+@pytest.mark.parametrize(("octaves", "tolerance"), [(0, 0.1), (1, 0.15)])  # by bands it takes longer
+def test_a_generator_trained_on_it_samples_the_posterior(octaves, tolerance):
     samples = 2
     scene = GaussianScene(COLUMNS)
     sampler = LinearSampler(scene.mask)
-    weights = Loss(ms_ssim=0, l1=0, complex_l1=1, samples=samples, std_reward=True)
+    weights = Loss(ms_ssim=0, l1=0, complex_l1=1, octaves=octaves, samples=samples, std_reward=True)
     steps = 1200
     optimizer = torch.optim.Adam(sampler.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
@@ -79,7 +80,7 @@ def test_a_generator_trained_on_it_samples_the_posterior():
     assert gap == pytest.approx(law(8), abs=0.3)
     spread = to_channels(drawn.flatten(0, 1) - drawn.mean(0).repeat(8, 1, 1, 1)).square().mean(dim=(0, 1, 2))
     std = (spread * 8 / 7).sqrt()
-    torch.testing.assert_close(std, scene.std(), rtol=0.1, atol=0)
+    torch.testing.assert_close(std, scene.std(), rtol=tolerance, atol=0)
 
 
 def test_a_larger_beta_rewards_a_larger_spread():
