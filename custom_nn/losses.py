@@ -1,6 +1,7 @@
 """Loss terms on magnitude images float32 (N, 1, h, w), in units of the target volume's maximum."""
 
 import math
+from typing import NamedTuple
 
 import piq
 import torch
@@ -12,22 +13,35 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, fi
 HEADROOM = 4.0  # predictions may exceed the truth's maximum: piq's range is [0, HEADROOM]
 
 
-def image_terms(
-    prediction: Tensor, target: Tensor, ms_ssim: float, ssim: float, l1: float
-) -> dict[str, Tensor]:
-    """1 - MS-SSIM, 1 - SSIM and L1 by name, scalars; a term of weight 0 is not computed.
+class Misfit(NamedTuple):
+    """How far the mean of samples is from the truth, and how far they are from each other."""
 
-    Weights 0.84 / 0 / 0.16 are Zhao et al. 2017.
-    """
+    l1: Tensor  # scalar, mean over images
+    reward: Tensor  # (N,), see `std_reward`; 0 of a single sample
+
+
+def ssim_terms(prediction: Tensor, target: Tensor, ms_ssim: float, ssim: float) -> dict[str, Tensor]:
+    """1 - MS-SSIM and 1 - SSIM by name, scalars; a term of weight 0 is not computed."""
     terms = {}
     if ms_ssim:
         terms["ms_ssim"] = 1 - multi_scale_ssim(prediction, target)
     if ssim:
         terms["ssim"] = 1 - multi_scale_ssim(prediction, target, scales=1)
-    if l1:
-        terms["l1"] = F.l1_loss(prediction, target)
     # SSIM is blind to NaN here; the total must not be
     return {name: term + 0 * (prediction - target).mean() for name, term in terms.items()}
+
+
+def misfit(samples: Tensor, truth: Tensor, octaves: int) -> Misfit:
+    """L1 of the mean of samples (P, N, C, h, w) and what their spread is worth, summed over wavelet bands.
+
+    Both are proper for any linear map of the image, so for every band: by bands, the samples' spectrum must
+    be the posterior's, where for the whole image its pixels' standard deviation was enough.
+    """
+    bands, truth = wavelets(samples, octaves), wavelets(truth, octaves)  # (bands, P, N, ...), (bands, N, ...)
+    l1 = (bands.mean(1) - truth).abs().sum(0).mean()
+    if len(samples) == 1:
+        return Misfit(l1, l1.new_zeros(samples.shape[1]))
+    return Misfit(l1, torch.stack([std_reward(band) for band in bands]).sum(0))
 
 
 def std_reward(samples: Tensor) -> Tensor:
