@@ -73,6 +73,7 @@ class Cascade(Options):
         [16, 32, 64, 128], min_length=1, description="features per scale, finest first"
     )
     threshold: float = Field(0.001, gt=0, description="soft thresholds at the start, in feature units")
+    normalize: bool = Field(True, description="features get a learned mean and spread in every image")
     phase_prior: Literal["frame", "input", "none"] = Field(
         "frame", description="the smooth phase of the centre turns all images, or what departs from it is an "
         "input, or it is not used"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from custom_nn.layers import SoftThreshold, conv3x3, start_small, to_channels, to_complex
+from custom_nn.layers import InstanceNorm, SoftThreshold, conv3x3, start_small, to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
 from fastmri.image import pad_to_multiple
 from fastmri.physics import (
@@ -53,6 +53,7 @@ class AdaptiveCSNet(nn.Module):
         filters: list[int],
         adjacent_slices: int,
         threshold: float,
+        normalize: bool,
         phase_prior: str,
         background_prior: bool,
         background_level: float,
@@ -64,7 +65,8 @@ class AdaptiveCSNet(nn.Module):
         # hard data consistency undoes the last one's gradient step
         steps = [gradient_step] * (blocks - 1) + [gradient_step and not data_consistency]
         self.blocks = nn.ModuleList(
-            Block(adjacent_slices, filters, threshold, phase_prior, background_prior, step) for step in steps
+            Block(adjacent_slices, filters, threshold, normalize, phase_prior, background_prior, step)
+            for step in steps
         )
         self.to(memory_format=torch.channels_last)  # a sixth faster on a CPU
 
@@ -111,6 +113,7 @@ class Block(nn.Module):
         slices: int,
         filters: list[int],
         threshold: float,
+        normalize: bool,
         phase_prior: str,
         background_prior: bool,
         gradient_step: bool,
@@ -118,7 +121,7 @@ class Block(nn.Module):
         super().__init__()
         self.phase_prior, self.background_prior = phase_prior, background_prior
         inputs = 2 * slices * (2 + (phase_prior == "input") + background_prior) + 1
-        self.transform = ThresholdedTransform(inputs, 2 * slices, filters, threshold)
+        self.transform = ThresholdedTransform(inputs, 2 * slices, filters, threshold, normalize)
         # 1 is the step that puts measured samples back; None leaves the data to the transform alone
         self.step = nn.Parameter(torch.ones(())) if gradient_step else None
 
@@ -143,11 +146,16 @@ class Block(nn.Module):
 
 
 class ThresholdedTransform(nn.Module):
-    """U^(soft(U(x))): features at several scales, all thresholded, skips included, then back to images."""
+    """U^(soft(U(x))): features at several scales, all thresholded, skips included, then back to images.
 
-    def __init__(self, inputs: int, outputs: int, filters: list[int], threshold: float):
+    With `normalize` each feature has a learned mean and standard deviation in every image, so that thresholds
+    mean the same at every contrast and acceleration (ours).
+    """
+
+    def __init__(self, inputs: int, outputs: int, filters: list[int], threshold: float, normalize: bool):
         super().__init__()
         self.analysis = nn.ModuleList(map(conv3x3, [inputs, *filters[:-1]], filters))
+        self.norms = nn.ModuleList(InstanceNorm(count) if normalize else nn.Identity() for count in filters)
         self.thresholds = nn.ModuleList(SoftThreshold(count, threshold) for count in filters)
         self.synthesis = nn.ModuleList(map(conv3x3, filters[:0:-1], filters[-2::-1]))
         self.output = conv3x3(filters[0], outputs)
@@ -157,7 +165,8 @@ class ThresholdedTransform(nn.Module):
         x, (height, width) = pad_to_multiple(x, 2 ** (len(self.analysis) - 1))
         features = []
         for scale, conv in enumerate(self.analysis):
-            x = style(scale, F.leaky_relu(conv(F.avg_pool2d(x, 2) if scale else x), 0.2))
+            x = F.leaky_relu(conv(F.avg_pool2d(x, 2) if scale else x), 0.2)
+            x = style(scale, self.norms[scale](x))
             features.append(self.thresholds[scale](x))
         x = features.pop()
         for conv in self.synthesis:

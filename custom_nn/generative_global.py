@@ -41,7 +41,8 @@ class GenerativeGlobal(nn.Module):
         encoder_weights: str,
     ):
         super().__init__()
-        self.cascade = AdaptiveCSNet(**cascade, adjacent_slices=adjacent_slices)
+        # AdaIN normalises in the cascade's stead
+        self.cascade = AdaptiveCSNet(**{**cascade, "normalize": False}, adjacent_slices=adjacent_slices)
         self.encoder = MobileNetEncoder(frozen=False)
         self.head = nn.Linear(MOBILENET_FEATURES, 2 * latent)
         self.mapping = MappingNetwork(1, latent, 0, token_width)

@@ -33,6 +33,31 @@ class SoftThreshold(nn.Module):
         return soft_threshold(features, self.threshold.abs()[:, None, None])
 
 
+def instance_norm(features: Tensor) -> Tensor:
+    """Each channel of each image with mean 0 and standard deviation 1 over (H, W) (arXiv 1607.08022).
+
+    Written out, because torch's leaves channels_last and then costs as much again.
+    """
+    places = features.permute(0, 2, 3, 1).flatten(
+        1, 2
+    )  # (N, H W, C): a view, if channels come last in memory
+    places = places - places.mean(1, keepdim=True)
+    places = places * torch.rsqrt(places.square().mean(1, keepdim=True) + 1e-8)
+    return places.unflatten(1, features.shape[-2:]).permute(0, 3, 1, 2)
+
+
+class InstanceNorm(nn.Module):
+    """Instance norm with a learned scale and shift per channel."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(channels))
+        self.shift = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, features: Tensor) -> Tensor:  # (N, channels, H, W)
+        return self.scale[:, None, None] * instance_norm(features) + self.shift[:, None, None]
+
+
 def conv3x3(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
     """3x3 convolution that keeps the size."""
     return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=bias)

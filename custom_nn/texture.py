@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from custom_nn.layers import conv3x3
+from custom_nn.layers import conv3x3, instance_norm
 from custom_nn.model import Noise
 
 
@@ -106,8 +106,7 @@ class AdaptiveInstanceNorm(nn.Module):
     def forward(self, x: Tensor, w: Tensor, noise: Noise) -> Tensor:
         x = x + inject_noise(self.noise_strength, x, noise)
         scale, shift = self.style(w)[:, :, None, None].chunk(2, dim=1)
-        variance, mean = torch.var_mean(x, dim=(-2, -1), keepdim=True, correction=0)
-        return scale * (x - mean) * torch.rsqrt(variance + 1e-8) + shift
+        return scale * instance_norm(x) + shift
 
 
 def inject_noise(strength: Tensor, x: Tensor, noise: Noise) -> Tensor:

@@ -34,7 +34,7 @@ def test_a_threshold_acts_on_its_channel_alone_and_is_never_negative():
 @pytest.mark.parametrize("scale", [0, 1, 2])
 def test_every_scale_is_thresholded_skips_included(scale):
     torch.manual_seed(0)
-    transform = ThresholdedTransform(3, 2, [4, 6, 8], 0.0)
+    transform = ThresholdedTransform(3, 2, [4, 6, 8], 0.0, normalize=True)
     x = torch.randn(1, 3, 16, 16)
     before = transform(x)
     transform.thresholds[scale].threshold.data[1] = 1e6

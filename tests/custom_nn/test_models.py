@@ -11,6 +11,7 @@ CASCADE = {
     "blocks": 2,
     "filters": [4, 6, 8],
     "threshold": 0.001,
+    "normalize": True,
     "phase_prior": "frame",
     "background_prior": True,
     "background_level": 0.1,
