@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from custom_nn.adaptive_cs_net import ThresholdedTransform, estimate_priors
-from custom_nn.layers import SoftThreshold, soft_threshold, to_channels, to_complex
+from custom_nn.layers import SoftThreshold, instance_norm, soft_threshold, to_channels, to_complex
 from fastmri.fourier import fft1c
 from fastmri.physics import zero_filled
 from tests.custom_nn.test_models import make, scene
@@ -43,6 +43,15 @@ def test_every_scale_is_thresholded_skips_included(scale):
         layer.threshold.data[:] = 1e6
     silent, other = transform(x), transform(torch.randn_like(x))
     torch.testing.assert_close(silent, other)  # nothing of the input gets past
+
+
+def test_normalised_features_do_not_know_brightness_or_contrast():
+    features = torch.randn(2, 3, 5, 7)
+    normal = instance_norm(features)
+    torch.testing.assert_close(normal.mean(dim=(-2, -1)), torch.zeros(2, 3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(normal.square().mean(dim=(-2, -1)), torch.ones(2, 3))
+    torch.testing.assert_close(instance_norm(3 * features + 2), normal, atol=1e-5, rtol=0)
+    assert not instance_norm(torch.ones(1, 3, 1, 1)).any()  # one pixel has no spread: nothing, not NaN
 
 
 def test_blocks_share_no_weights():
