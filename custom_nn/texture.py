@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from custom_nn.layers import InstanceNorm, conv3x3, instance_norm
+from custom_nn.layers import conv3x3, instance_norm
 from custom_nn.model import Noise
 
 
@@ -115,22 +115,18 @@ def inject_noise(strength: Tensor, x: Tensor, noise: Noise) -> Tensor:
 
 
 class Features(nn.Module):
-    """Features of the condition at every scale, finest first: two convolutions each, pooling between.
-
-    Normalised between the two only: the mean of what the second one gives still tells of the whole picture.
-    """
+    """Features of the condition at every scale, finest first: two convolutions each, pooling between."""
 
     def __init__(self, channels: int, filters: list[int]):
         super().__init__()
         self.enter = nn.ModuleList(map(conv3x3, [channels, *filters[:-1]], filters))
-        self.norms = nn.ModuleList(map(InstanceNorm, filters))
         self.stay = nn.ModuleList(map(conv3x3, filters, filters))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         features = []
-        for scale, (enter, norm, stay) in enumerate(zip(self.enter, self.norms, self.stay, strict=True)):
+        for scale, (enter, stay) in enumerate(zip(self.enter, self.stay, strict=True)):
             x = F.avg_pool2d(x, 2) if scale else x
-            x = F.leaky_relu(stay(norm(F.leaky_relu(enter(x), 0.2))), 0.2)
+            x = F.leaky_relu(stay(F.leaky_relu(enter(x), 0.2)), 0.2)
             features.append(x)
         return features
 
