@@ -35,15 +35,13 @@ def misfit(samples: Tensor, truth: Tensor, octaves: int) -> Misfit:
     """L1 of the mean of samples (P, N, C, h, w) and what their spread is worth, summed over wavelet bands.
 
     Both are proper for any linear map of the image, so for every band: by bands, the samples' spectrum must
-    be the posterior's, where for the whole image its pixels' standard deviation was enough. An octave, of
-    three directions, weighs as much as what is coarser than all of them.
+    be the posterior's, where for the whole image its pixels' standard deviation was enough.
     """
     bands, truth = wavelets(samples, octaves), wavelets(truth, octaves)  # (bands, P, N, ...), (bands, N, ...)
-    weights = samples.new_tensor([1 / 3] * 3 * octaves + [1.0])
-    l1 = weights @ (bands.mean(1) - truth).abs().flatten(1).mean(1)
+    l1 = (bands.mean(1) - truth).abs().sum(0).mean()
     if len(samples) == 1:
         return Misfit(l1, l1.new_zeros(samples.shape[1]))
-    return Misfit(l1, weights @ torch.stack([std_reward(band) for band in bands]))
+    return Misfit(l1, torch.stack([std_reward(band) for band in bands]).sum(0))
 
 
 def std_reward(samples: Tensor) -> Tensor:

@@ -132,11 +132,7 @@ class Features(nn.Module):
 
 
 class TextureDecoder(nn.Module):
-    """From the coarsest features to a picture of two channels, modulated by texture vectors at each scale.
-
-    How strong it is at each place is left to the finest features: between x4 and x32, and between air and
-    an edge, it differs by more than styles follow soon.
-    """
+    """From the coarsest features to a picture of two channels, modulated by texture vectors at each scale."""
 
     def __init__(self, filters: list[int], width: int, attention: bool):
         super().__init__()
@@ -147,9 +143,8 @@ class TextureDecoder(nn.Module):
         )
         self.refine = nn.ModuleList(ModulatedConv(b, b, width, attention) for b in fine)
         self.output = conv3x3(filters[0], 2)
-        self.strength = conv3x3(filters[0], 2)
-        for parameter in (*self.output.parameters(), *self.strength.parameters()):
-            nn.init.zeros_(parameter)  # no texture at the start, and no place where it will be stronger
+        nn.init.zeros_(self.output.weight)  # no texture at the start
+        nn.init.zeros_(self.output.bias)
 
     def forward(self, features: list[Tensor], w: Tensor, noise: Noise) -> Tensor:
         x = self.bottom(features[-1], w, noise)
@@ -159,4 +154,4 @@ class TextureDecoder(nn.Module):
                 F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + skip
             )  # no checkerboards
             x = refine(x, w, noise)
-        return self.output(x) * F.softplus(self.strength(features[0]))
+        return self.output(x)

@@ -95,7 +95,7 @@ def test_misfit_by_bands_tells_grain_from_blobs_of_the_same_strength():
         return float(l1 - reward.mean())
 
     assert objective(blobs, 0) == pytest.approx(objective(grain, 0), abs=0.05)
-    assert objective(blobs, 3) > objective(grain, 3) + 0.04
+    assert objective(blobs, 3) > objective(grain, 3) + 0.15
 
 
 @pytest.mark.parametrize("octaves", [0, 1, 3])
