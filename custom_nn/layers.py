@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+NORM_EPSILON = 1e-8
+
 
 def to_channels(image: Tensor) -> Tensor:
     """Complex (N, C, H, W) to float32 (N, 2C, H, W): real parts, then imaginary parts."""
@@ -16,9 +18,26 @@ def to_complex(channels: Tensor) -> Tensor:
     return torch.complex(real.contiguous(), imaginary.contiguous())
 
 
+class _Shrink(torch.autograd.Function):
+    """The soft threshold with its derivative from the result's sign: half the passes that autograd takes."""
+
+    @staticmethod
+    def forward(ctx, features: Tensor, threshold: Tensor) -> Tensor:
+        limit = threshold.to(features.dtype)
+        shrunk = features - features.clamp(-limit, limit)
+        ctx.save_for_backward(shrunk)
+        return shrunk
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        (shrunk,) = ctx.saved_tensors
+        signed = gradient * shrunk.sign()
+        return signed * shrunk.sign(), -signed.sum((0, 2, 3), dtype=torch.float32)[:, None, None]
+
+
 def soft_threshold(features: Tensor, threshold: Tensor) -> Tensor:
-    """sign(u) max(|u| - threshold, 0): the proximal step of the l1 norm."""
-    return F.relu(features - threshold) - F.relu(-features - threshold)  # cheaper to differentiate
+    """sign(u) max(|u| - threshold, 0) for threshold (C, 1, 1): the proximal step of the l1 norm."""
+    return _Shrink.apply(features, threshold)
 
 
 class SoftThreshold(nn.Module):
@@ -33,16 +52,21 @@ class SoftThreshold(nn.Module):
         return soft_threshold(features, self.threshold.abs()[:, None, None])
 
 
-def instance_norm(features: Tensor) -> Tensor:
+def instance_norm(features: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
     """Each channel of each image with mean 0 and standard deviation 1 over (H, W) (arXiv 1607.08022).
 
-    Written out, because torch's leaves channels_last and then costs as much again.
+    Then scaled and shifted per channel, (C,) each, if asked for. (N, C, H, W).
     """
+    if features.is_cuda and features.shape[-2:].numel() > 1:  # torch refuses a single pixel
+        return F.instance_norm(features, weight=scale, bias=shift, eps=NORM_EPSILON)
+    # written out, because on a CPU torch's leaves channels_last and then costs as much again
     places = features.permute(0, 2, 3, 1).flatten(
         1, 2
     )  # (N, H W, C): a view, if channels come last in memory
     places = places - places.mean(1, keepdim=True)
-    places = places * torch.rsqrt(places.square().mean(1, keepdim=True) + 1e-8)
+    places = places * torch.rsqrt(places.square().mean(1, keepdim=True) + NORM_EPSILON)
+    if scale is not None:
+        places = scale * places + shift
     return places.unflatten(1, features.shape[-2:]).permute(0, 3, 1, 2)
 
 
@@ -55,7 +79,7 @@ class InstanceNorm(nn.Module):
         self.shift = nn.Parameter(torch.zeros(channels))
 
     def forward(self, features: Tensor) -> Tensor:  # (N, channels, H, W)
-        return self.scale[:, None, None] * instance_norm(features) + self.shift[:, None, None]
+        return instance_norm(features, self.scale, self.shift)
 
 
 def conv3x3(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:

@@ -76,10 +76,9 @@ class ModulatedConv(nn.Module):
         style = self.attend(places, w)
         demodulation = torch.rsqrt(style.square() @ weight.square().sum(dim=(2, 3)).T + 1e-8)
         y = F.conv2d(_as_image(style * places, size), weight, padding=1)
-        y = y * (
-            _as_image(demodulation, size) if self.attend.query is not None else demodulation.mT[..., None]
-        )
-        y = y + inject_noise(self.noise_strength, y, noise) + self.conv.bias[:, None, None]
+        local = self.attend.query is not None
+        y = y * (_as_image(demodulation, size) if local else demodulation.mT[..., None]).to(y.dtype)
+        y = y + inject_noise(self.noise_strength, y, noise) + self.conv.bias[:, None, None].to(y.dtype)
         return F.leaky_relu(y, 0.2)
 
 
@@ -110,8 +109,8 @@ class AdaptiveInstanceNorm(nn.Module):
 
 
 def inject_noise(strength: Tensor, x: Tensor, noise: Noise) -> Tensor:
-    """One field of noise for all channels, each with its strength (C,): (N, C, H, W)."""
-    return strength[:, None, None] * noise((x.shape[0], 1, *x.shape[-2:]))
+    """One field of noise for all channels, each with its strength (C,): (N, C, H, W), of the type of x."""
+    return strength[:, None, None].to(x.dtype) * noise((x.shape[0], 1, *x.shape[-2:])).to(x.dtype)
 
 
 class Features(nn.Module):
@@ -150,8 +149,6 @@ class TextureDecoder(nn.Module):
         x = self.bottom(features[-1], w, noise)
         for ascend, refine, skip in zip(self.ascend, self.refine, features[-2::-1], strict=True):
             x = ascend(x, w, noise)
-            x = (
-                F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + skip
-            )  # no checkerboards
-            x = refine(x, w, noise)
+            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)  # no checkerboards
+            x = refine(x + skip, w, noise)
         return self.output(x)

@@ -16,7 +16,7 @@ def make_optimizer(model: nn.Module, options: Train, betas: tuple[float, float] 
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": options.weight_decay},
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return AdamW([group for group in groups if group["params"]], lr=options.lr, betas=betas)
+    return AdamW([group for group in groups if group["params"]], lr=options.lr, betas=betas, fused=True)
 
 
 def learning_rate(step: int, options: Train) -> float:
