@@ -18,7 +18,7 @@ ALLOWED = {
 OURS = set(ALLOWED)
 FILES = [
     ROOT / "main.py",
-    *(path for package in OURS - {"main"} for path in sorted((ROOT / package).rglob("*.py"))),
+    *(path for package in sorted(OURS - {"main"}) for path in sorted((ROOT / package).rglob("*.py"))),
 ]
 
 

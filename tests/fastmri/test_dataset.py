@@ -61,7 +61,9 @@ def test_neighbours_and_repeated_edges(volumes):
     volume = volumes[2]
     single = [read_hybrid(volume, k, 1)[0] for k in range(4)]
     for k, neighbours in ((0, [0, 0, 1]), (1, [0, 1, 2]), (3, [2, 3, 3])):
-        assert torch.equal(read_hybrid(volume, k, 3), torch.stack([single[n] for n in neighbours]))
+        wanted = torch.stack([single[n] for n in neighbours])
+        rounding = 1e-6 * wanted.abs().max().item()  # some FFTs round three slices otherwise than one
+        torch.testing.assert_close(read_hybrid(volume, k, 3), wanted, rtol=0, atol=rounding)
 
 
 def test_masks_do_not_depend_on_the_list_of_accelerations(volumes):
