@@ -177,7 +177,7 @@ class Loss(Options):
         False, description="reward their standard deviation, as posterior sampling needs"
     )
     beta: float = Field(
-        1.0, ge=0, description="weight of that reward in the coarsest band, at the start; the octaves' is 1"
+        1.0, ge=0, description="weight of that reward at the start; 1 is right for normal errors"
     )
     beta_rate: float = Field(0.03, ge=0, description="change of beta per dB and validation; 0: none")
     kl: float = Field(0.0, ge=0, description="of the latent's divergence, mean over the batch")

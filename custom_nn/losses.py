@@ -17,8 +17,7 @@ class Misfit(NamedTuple):
     """How far the mean of samples is from the truth, and what their spread is worth, see `std_reward`."""
 
     l1: Tensor  # scalar, mean over images
-    fine: Tensor  # (N,), of the octaves
-    coarse: Tensor  # (N,), of the rest; 0, as the octaves', of a single sample
+    reward: Tensor  # (2, N), of the octaves and of the rest; 0 of a single sample
 
 
 def ssim_terms(prediction: Tensor, target: Tensor, ms_ssim: float, ssim: float) -> dict[str, Tensor]:
@@ -41,9 +40,9 @@ def misfit(samples: Tensor, truth: Tensor, octaves: int) -> Misfit:
     bands, truth = wavelets(samples, octaves), wavelets(truth, octaves)  # (bands, P, N, ...), (bands, N, ...)
     l1 = (bands.mean(1) - truth).abs().sum(0).mean()
     if len(samples) == 1:
-        return Misfit(l1, *l1.new_zeros(2, samples.shape[1]))
+        return Misfit(l1, l1.new_zeros(2, samples.shape[1]))
     *fine, coarse = [std_reward(band) for band in bands]
-    return Misfit(l1, sum(fine, torch.zeros_like(coarse)), coarse)
+    return Misfit(l1, torch.stack([sum(fine, torch.zeros_like(coarse)), coarse]))
 
 
 def std_reward(samples: Tensor) -> Tensor:

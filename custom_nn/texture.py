@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from custom_nn.layers import conv3x3, instance_norm
 from custom_nn.model import Noise
 
+GAIN = 10.0  # what starts at 0 and must soon be large learns so much faster than other weights
+
 
 class MappingNetwork(nn.Module):
     """Learned tokens and their latents to texture vectors: z (N, K, Z), summary (N, S) -> w (N, K, D)."""
@@ -110,7 +112,8 @@ class AdaptiveInstanceNorm(nn.Module):
 
 def inject_noise(strength: Tensor, x: Tensor, noise: Noise) -> Tensor:
     """One field of noise for all channels, each with its strength (C,): (N, C, H, W), of the type of x."""
-    return strength[:, None, None].to(x.dtype) * noise((x.shape[0], 1, *x.shape[-2:])).to(x.dtype)
+    strength = GAIN * strength[:, None, None].to(x.dtype)
+    return strength * noise((x.shape[0], 1, *x.shape[-2:])).to(x.dtype)
 
 
 class Features(nn.Module):
@@ -131,7 +134,12 @@ class Features(nn.Module):
 
 
 class TextureDecoder(nn.Module):
-    """From the coarsest features to a picture of two channels, modulated by texture vectors at each scale."""
+    """From the coarsest features to a picture of two channels, modulated by texture vectors at each scale.
+
+    Every scale adds a picture of its own (StyleGAN2's skip generator), so that coarse noise need not pass
+    the finer scales to be seen. How strong it is at each place is left to the condition's features: between
+    x4 and x32, and between air and an edge, it differs by more than demodulated styles can follow.
+    """
 
     def __init__(self, filters: list[int], width: int, attention: bool):
         super().__init__()
@@ -141,14 +149,24 @@ class TextureDecoder(nn.Module):
             ModulatedConv(a, b, width, attention) for a, b in zip(coarse, fine, strict=True)
         )
         self.refine = nn.ModuleList(ModulatedConv(b, b, width, attention) for b in fine)
-        self.output = conv3x3(filters[0], 2)
-        nn.init.zeros_(self.output.weight)  # no texture at the start
-        nn.init.zeros_(self.output.bias)
+        self.pictures = nn.ModuleList(conv3x3(count, 2) for count in filters[::-1])
+        self.strengths = nn.ModuleList(conv3x3(count, 2) for count in filters[::-1])
+        for parameter in (*self.pictures.parameters(), *self.strengths.parameters()):
+            nn.init.zeros_(parameter)  # no texture at the start, and no place where it will be stronger
 
     def forward(self, features: list[Tensor], w: Tensor, noise: Noise) -> Tensor:
         x = self.bottom(features[-1], w, noise)
-        for ascend, refine, skip in zip(self.ascend, self.refine, features[-2::-1], strict=True):
-            x = ascend(x, w, noise)
-            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)  # no checkerboards
-            x = refine(x + skip, w, noise)
-        return self.output(x)
+        picture = self._picture(0, x, features[-1])
+        for scale, skip in enumerate(features[-2::-1]):
+            x = _double(self.ascend[scale](x, w, noise))
+            x = self.refine[scale](x + skip, w, noise)
+            picture = _double(picture) + self._picture(scale + 1, x, skip)
+        return picture
+
+    def _picture(self, scale: int, x: Tensor, features: Tensor) -> Tensor:
+        return self.pictures[scale](x) * F.softplus(GAIN * self.strengths[scale](features))
+
+
+def _double(x: Tensor) -> Tensor:
+    """Twice the size; bilinear, which leaves no checkerboards."""
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

@@ -15,6 +15,9 @@ from fastmri.atomic import replacing
 SCHEMA = 1
 STATES = ("model", "ema", "optimizer")
 
+BETAS = ("fine", "coarse")  # of the wavelet octaves, and of the rest
+Betas = dict[str, dict[int, float]]  # weight of the standard deviation's reward by part and acceleration
+
 
 class Progress(NamedTuple):
     """How far a run is."""
@@ -23,7 +26,7 @@ class Progress(NamedTuple):
     validated: int  # the last step that was validated
     best: float | None  # highest score of a validation so far
     world: int  # processes that share a step
-    betas: dict[int, float]  # weight of the standard deviation's reward, per acceleration
+    betas: Betas
 
 
 class Checkpoint(NamedTuple):

@@ -162,7 +162,8 @@ def write_validation(
         for name in Measures._fields
     }
     for acceleration, gap in mean_gaps(evaluation.spreads).items():
-        values |= {f"gap_x{acceleration}": gap, f"beta_x{acceleration}": state.betas[acceleration]}
+        values[f"gap_x{acceleration}"] = gap
+        values |= {f"{part}_beta_x{acceleration}": betas[acceleration] for part, betas in state.betas.items()}
     history.write(step, "validate", values)
     for acceleration in sorted({example.acceleration for example in evaluation.examples}):
         path = out / "samples" / f"step{step:07d}_x{acceleration}.png"

@@ -24,8 +24,8 @@ def generator_terms(
     """Every weighted term by its name, unweighted, and under 'total' their weighted sum.
 
     `draws` are samples of the same slices, in units of the volume's maximum: the image terms are of their
-    mean. With each L1 goes a reward of their standard deviation. `beta` (N,) weighs it where what tunes it,
-    PSNR, is decided: in the coarsest band. In the others errors are nearly normal, for which 1 is right.
+    mean. With each L1 goes a reward of their standard deviation, weighed by `beta` (2, N) in its wavelet
+    octaves and in the rest.
     """
     size, top = batch.target.shape[-2:], batch.max_value
     target, truth = batch.target / top, center_crop(zero_filled(batch.kspace), size) / top
@@ -37,8 +37,8 @@ def generator_terms(
     compared = {"l1": (magnitudes, target), "complex_l1": (channels, to_channels(truth))}
     for name, (samples, wanted) in compared.items():
         if weight := getattr(weights, name):
-            terms[name], fine, coarse = misfit(samples, wanted, weights.octaves)
-            rewards.append(weight * (fine + beta * coarse).mean())
+            terms[name], reward = misfit(samples, wanted, weights.octaves)
+            rewards.append(weight * (beta * reward).sum(0).mean())
             total = total + weight * terms[name]
     if weights.std_reward:
         terms["std"] = sum(rewards)

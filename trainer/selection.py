@@ -6,6 +6,7 @@ import numpy as np
 
 from config.schema import Config
 from fastmri.posterior import law
+from trainer.checkpoint import Betas
 from trainer.evaluate import Evaluation, mean_gaps
 
 GAP_TOLERANCE = 0.25  # dB
@@ -29,16 +30,26 @@ def rating(evaluation: Evaluation, posterior: bool) -> float:
     return float(np.mean([correlation * min(ratio, 1 / ratio) for correlation, ratio in ratios]))
 
 
-def tune(betas: dict[int, float], evaluation: Evaluation, config: Config) -> None:
-    """Move each acceleration's beta until its samples differ as the posterior's would.
+def tune(betas: Betas, evaluation: Evaluation, config: Config) -> None:
+    """Move each acceleration's betas until its samples differ as the posterior's would.
 
-    beta += rate (PSNR_1 + law - PSNR_P): rcGAN's rule (arXiv 2210.13389, eq. 15) for every acceleration. For
-    normal errors the spread of the optimum is sqrt(P beta^2 / (P + 1 - beta^2)) times the right one: beta
-    stays below sqrt(P + 1), where the reward would outgrow the L1 for good.
+    coarse += rate (PSNR_1 + law - PSNR_P): rcGAN's rule (arXiv 2210.13389, eq. 15), for every acceleration.
+    PSNR hardly sees the octaves, so theirs follow the power that is missing above half the band, in dB and at
+    most as fast. For normal errors the spread of the optimum is sqrt(P beta^2 / (P + 1 - beta^2)) times the
+    right one: betas stay below sqrt(P + 1), where the reward would outgrow the L1 for good.
     """
     if not config.loss.std_reward:
         return
-    highest = 0.9 * math.sqrt(config.loss.samples + 1)
+    fastest, highest = law(config.draws), 0.9 * math.sqrt(config.loss.samples + 1)
     for acceleration, gap in mean_gaps(evaluation.spreads).items():
-        beta = betas[acceleration] + config.loss.beta_rate * (law(config.draws) - gap)
-        betas[acceleration] = min(max(beta, 0.0), highest)
+        missing = -10 * math.log10(max(_power(evaluation, acceleration), 1e-6))
+        moves = {"coarse": fastest - gap, "fine": min(max(missing, -fastest), fastest)}
+        for part, move in moves.items():
+            beta = betas[part][acceleration] + config.loss.beta_rate * move
+            betas[part][acceleration] = min(max(beta, 0.0), highest)
+
+
+def _power(evaluation: Evaluation, acceleration: int) -> float:
+    """Mean power ratio of a sample over volumes."""
+    chosen = [s for s in evaluation.scores if s.method == "sample" and s.acceleration == acceleration]
+    return float(np.mean([score.metrics.power_ratio for score in chosen]))

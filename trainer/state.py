@@ -29,7 +29,7 @@ class State:
     average: nn.Module  # what is evaluated
     optimizer: torch.optim.Optimizer
     adversary: Adversary | None
-    betas: dict[int, float]  # weight of the standard deviation's reward, per acceleration
+    betas: checkpoint.Betas
     world: int = 1  # processes that share a step
     step: int = 0
     validated: int = 0  # the last step that was validated
@@ -65,7 +65,7 @@ def make_state(config: Config, process: Process, pretrained: bool) -> State:
         load_pretrained(model, config)
     model = model.to(process.device)
     average = copy.deepcopy(model).eval().requires_grad_(False)
-    betas = dict.fromkeys(config.masks.accelerations, config.loss.beta)
+    betas = {part: dict.fromkeys(config.masks.accelerations, config.loss.beta) for part in checkpoint.BETAS}
     optimizer = make_optimizer(model, config.train)
     return State(model, average, optimizer, make_adversary(config, process), betas, process.world)
 

@@ -8,6 +8,7 @@ from custom_nn.latent import Guidance
 from custom_nn.model import Noise, Reconstruction
 from fastmri.dataset import Slice
 from trainer.adversary import adversarial_term, adversarial_weight, discriminator_step
+from trainer.checkpoint import BETAS, Betas
 from trainer.distributed import Process, average_gradients
 from trainer.draws import draw
 from trainer.noise import training_noise
@@ -61,6 +62,7 @@ def update_generator(
     return found
 
 
-def batch_betas(betas: dict[int, float], batch: Slice) -> Tensor:
-    """The weight of the standard deviation's reward of each slice, by its acceleration: (N,)."""
-    return torch.tensor([betas[r] for r in batch.acceleration], device=batch.mask.device)
+def batch_betas(betas: Betas, batch: Slice) -> Tensor:
+    """The weight of the standard deviation's reward of each slice, by its acceleration: (2, N)."""
+    values = [[betas[part][r] for r in batch.acceleration] for part in BETAS]
+    return torch.tensor(values, device=batch.mask.device)

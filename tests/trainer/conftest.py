@@ -49,7 +49,7 @@ made = []
 loop.make_state = lambda *a, **k: made.append(state.make_state(*a, **k)) or made[0]
 with distributed.group(process):
     loop.train(config, out, process)
-saved = {{"betas": torch.tensor(list(made[0].betas.values()))}}
+saved = {{"betas": torch.tensor([list(part.values()) for part in made[0].betas.values()])}}
 for name, part in made[0].tensors().items():
     if "optimizer" not in name:
         saved |= {{f"{{name}}.{{key}}": value for key, value in part.items()}}
