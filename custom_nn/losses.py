@@ -17,7 +17,7 @@ class Misfit(NamedTuple):
     """How far the mean of samples is from the truth, and what their spread is worth, see `std_reward`."""
 
     l1: Tensor  # scalar, mean over images
-    reward: Tensor  # (2, N), of the octaves and of the rest; 0 of a single sample
+    reward: Tensor  # (2, N), of the finest octave and of the rest; 0 of a single sample
 
 
 def ssim_terms(prediction: Tensor, target: Tensor, ms_ssim: float, ssim: float) -> dict[str, Tensor]:
@@ -41,8 +41,9 @@ def misfit(samples: Tensor, truth: Tensor, octaves: int) -> Misfit:
     l1 = (bands.mean(1) - truth).abs().sum(0).mean()
     if len(samples) == 1:
         return Misfit(l1, l1.new_zeros(2, samples.shape[1]))
-    *fine, coarse = [std_reward(band) for band in bands]
-    return Misfit(l1, torch.stack([sum(fine, torch.zeros_like(coarse)), coarse]))
+    rewards = torch.stack([std_reward(band) for band in bands])
+    finest = 3 if octaves else 0
+    return Misfit(l1, torch.stack([rewards[:finest].sum(0), rewards[finest:].sum(0)]))
 
 
 def std_reward(samples: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from custom_nn.layers import conv3x3, instance_norm
 from custom_nn.model import Noise
 
-GAIN = 10.0  # what starts at 0 and must soon be large learns so much faster than other weights
+NOISE_GAIN = 5.0  # strengths start at 0 and grow by a learning rate a step: so much faster than weights
+FAINTEST = 0.1  # least strength of a place: from 0 no gradient leads back
 
 
 class MappingNetwork(nn.Module):
@@ -112,7 +113,7 @@ class AdaptiveInstanceNorm(nn.Module):
 
 def inject_noise(strength: Tensor, x: Tensor, noise: Noise) -> Tensor:
     """One field of noise for all channels, each with its strength (C,): (N, C, H, W), of the type of x."""
-    strength = GAIN * strength[:, None, None].to(x.dtype)
+    strength = NOISE_GAIN * strength[:, None, None].to(x.dtype)
     return strength * noise((x.shape[0], 1, *x.shape[-2:])).to(x.dtype)
 
 
@@ -164,7 +165,8 @@ class TextureDecoder(nn.Module):
         return picture
 
     def _picture(self, scale: int, x: Tensor, features: Tensor) -> Tensor:
-        return self.pictures[scale](x) * F.softplus(GAIN * self.strengths[scale](features))
+        logits = self.strengths[scale](features) * (32 / features.shape[1])  # as fast at every width
+        return self.pictures[scale](x) * (FAINTEST + F.softplus(logits))
 
 
 def _double(x: Tensor) -> Tensor:

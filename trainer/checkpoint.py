@@ -15,7 +15,7 @@ from fastmri.atomic import replacing
 SCHEMA = 1
 STATES = ("model", "ema", "optimizer")
 
-BETAS = ("fine", "coarse")  # of the wavelet octaves, and of the rest
+BETAS = ("fine", "coarse")  # of the finest wavelet octave, and of the rest
 Betas = dict[str, dict[int, float]]  # weight of the standard deviation's reward by part and acceleration
 
 
