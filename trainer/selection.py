@@ -34,9 +34,9 @@ def tune(betas: Betas, evaluation: Evaluation, config: Config) -> None:
     """Move each acceleration's betas until its samples differ as the posterior's would.
 
     coarse += rate (PSNR_1 + law - PSNR_P): rcGAN's rule (arXiv 2210.13389, eq. 15), for every acceleration.
-    PSNR hardly sees the finest octave, above half the band, so there the power that is missing decides, in dB
-    and at most as fast. For normal errors the spread of the optimum is sqrt(P beta^2 / (P + 1 - beta^2)) times
-    the right one: betas stay below sqrt(P + 1), where the reward would outgrow the L1 for good.
+    PSNR hardly sees the finest octave, above half the band: there the power that is missing decides, in dB
+    and at most as fast. For normal errors the spread of the optimum is sqrt(P beta^2 / (P + 1 - beta^2))
+    times the right one: betas stay below sqrt(P + 1), where the reward would outgrow the L1 for good.
     """
     if not config.loss.std_reward:
         return
