@@ -17,7 +17,8 @@ def rating(evaluation: Evaluation, posterior: bool) -> float:
 
     Mean SSIM over volumes and accelerations. Of a posterior sampler, whose samples must differ as the law
     says: how much of the right texture is there (correlation, times the power ratio or its inverse, whichever
-    is below 1) if its gaps are within GAP_TOLERANCE, else minus what they are off by, mean over accelerations.
+    is below 1) if its gaps are within GAP_TOLERANCE, else minus what they are off by (both means over
+    accelerations).
     """
     chosen = [s.metrics for s in evaluation.scores if s.method in ("model", "sample")]
     if not posterior:
