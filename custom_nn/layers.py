@@ -31,8 +31,9 @@ class _Shrink(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
         (shrunk,) = ctx.saved_tensors
-        signed = gradient * shrunk.sign()
-        return signed * shrunk.sign(), -signed.sum((0, 2, 3), dtype=torch.float32)[:, None, None]
+        sign = shrunk.sign()
+        signed = gradient * sign
+        return signed * sign, -signed.sum((0, 2, 3), dtype=torch.float32)[:, None, None]
 
 
 def soft_threshold(features: Tensor, threshold: Tensor) -> Tensor:
@@ -60,9 +61,7 @@ def instance_norm(features: Tensor, scale: Tensor | None = None, shift: Tensor |
     if features.is_cuda and features.shape[-2:].numel() > 1:  # torch refuses a single pixel
         return F.instance_norm(features, weight=scale, bias=shift, eps=NORM_EPSILON)
     # written out, because on a CPU torch's leaves channels_last and then costs as much again
-    places = features.permute(0, 2, 3, 1).flatten(
-        1, 2
-    )  # (N, H W, C): a view, if channels come last in memory
+    places = features.permute(0, 2, 3, 1).flatten(1, 2)  # (N, H W, C): a view, if channels come last
     places = places - places.mean(1, keepdim=True)
     places = places * torch.rsqrt(places.square().mean(1, keepdim=True) + NORM_EPSILON)
     if scale is not None:

@@ -4,7 +4,6 @@ The data range is the maximum of the volume's raw, unclamped target; never that 
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -49,5 +48,6 @@ def psnr_of_error(error: float, max_value: float) -> float:
 def ssim(target: np.ndarray, prediction: np.ndarray, max_value: float) -> float:
     """Mean over slices of the structural similarity, 7x7 uniform window (Wang et al. 2004)."""
     with ThreadPoolExecutor() as threads:  # its filters leave the interpreter's lock
-        values = threads.map(partial(structural_similarity, data_range=max_value), target, prediction)
-    return float(np.mean(list(values)))
+        pairs = zip(target, prediction, strict=True)
+        values = list(threads.map(lambda pair: structural_similarity(*pair, data_range=max_value), pairs))
+    return float(np.mean(values))

@@ -12,7 +12,7 @@ from config.schema import STOCHASTIC, Config
 from custom_nn.model import build_model
 from fastmri.atomic import replacing
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had one beta per acceleration
 STATES = ("model", "ema", "optimizer")
 
 BETAS = ("fine", "coarse")  # of the finest wavelet octave, and of the rest
