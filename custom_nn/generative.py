@@ -15,6 +15,7 @@ from custom_nn.encoder import MOBILENET_FEATURES, MobileNetEncoder, SmallEncoder
 from custom_nn.latent import Gaussian, Guidance, gaussian, kl_divergence
 from custom_nn.layers import to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
+from custom_nn.replay import Replay
 from custom_nn.texture import Features, MappingNetwork, TextureDecoder
 from fastmri.image import pad_to_multiple
 from fastmri.physics import (
@@ -74,6 +75,7 @@ class Generative(nn.Module):
         self.decoder = TextureDecoder(filters, token_width, attention)
         self.proxy = Proxy(proxy_weights, tokens * latent)
         self.latent_shape = (tokens, latent)
+        self._replayed = Replay(self._mean)
         self.to(memory_format=torch.channels_last)
 
     def forward(
@@ -84,10 +86,28 @@ class Generative(nn.Module):
         scale: Tensor | None = None,
         latent: Condition | None = None,
     ) -> Reconstruction:
-        condition = self._condition(masked_kspace, mask, noise, scale) if latent is None else latent
+        condition = self.encode(masked_kspace, mask, scale) if latent is None else latent
         image = self._draw(condition, condition.prior.sample(noise), mask, noise)
         scale = condition.scale
         return Reconstruction(image * scale, condition.baseline * scale, condition)
+
+    def encode(self, masked_kspace: Tensor, mask: Tensor, scale: Tensor | None = None) -> Condition:
+        """What all samples of these data share: the baseline's image, and what the texture is told."""
+        scale = measured_scale(masked_kspace) if scale is None else scale
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            baseline = self._replayed(masked_kspace, mask, scale)
+        zero = zero_filled(middle_slice(masked_kspace) / scale)
+        phase = smooth_phase(baseline.detach())
+        images = torch.cat([baseline, zero], dim=1) * phase.conj()
+        density = sampling_density(mask).expand(-1, 1, *baseline.shape[-2:])
+        padded, _ = pad_to_multiple(
+            torch.cat([to_channels(images), density], dim=1), 2 ** (len(self.features.enter) - 1)
+        )
+        features = self.features(padded)
+        summary = features[-1].mean(dim=(-2, -1))
+        return Condition(
+            scale, baseline, phase, features, summary, gaussian(self.prior(summary), self.latent_shape)
+        )
 
     def guide(self, latent: Condition, kspace: Tensor, mask: Tensor, noise: Noise) -> Guidance:
         """What the truth's own texture says: z as its proxy has it, the image drawn with it, and their cost.
@@ -103,24 +123,9 @@ class Generative(nn.Module):
         texture = (to_channels(image) - to_channels(truth)).abs().mean()
         return Guidance(kl_divergence(posterior, latent.prior), texture)
 
-    def _condition(
-        self, masked_kspace: Tensor, mask: Tensor, noise: Noise, scale: Tensor | None
-    ) -> Condition:
-        scale = measured_scale(masked_kspace) if scale is None else scale
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            baseline = self.baseline(masked_kspace, mask, noise, scale).image / scale
-        zero = zero_filled(middle_slice(masked_kspace) / scale)
-        phase = smooth_phase(baseline.detach())
-        images = torch.cat([baseline, zero], dim=1) * phase.conj()
-        density = sampling_density(mask).expand(-1, 1, *baseline.shape[-2:])
-        padded, _ = pad_to_multiple(
-            torch.cat([to_channels(images), density], dim=1), 2 ** (len(self.features.enter) - 1)
-        )
-        features = self.features(padded)
-        summary = features[-1].mean(dim=(-2, -1))
-        return Condition(
-            scale, baseline, phase, features, summary, gaussian(self.prior(summary), self.latent_shape)
-        )
+    def _mean(self, masked_kspace: Tensor, mask: Tensor, scale: Tensor) -> Tensor:
+        """x_mmse in units of the scaled input; the baseline draws no noise."""
+        return self.baseline(masked_kspace, mask, None, scale).image / scale
 
     def _draw(self, condition: Condition, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
         """The baseline with one texture, complex64 (N, 1, H, W)."""

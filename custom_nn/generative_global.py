@@ -64,11 +64,17 @@ class GenerativeGlobal(nn.Module):
         scale: Tensor | None = None,
         latent: Encoded | None = None,
     ) -> Reconstruction:
-        encoded = self._encode(masked_kspace, scale) if latent is None else latent
+        encoded = self.encode(masked_kspace, mask, scale) if latent is None else latent
         w = self._texture_vector(encoded, noise)
         styles = [partial(_styled, norms, w, noise) for norms in self.norms]
         image = self.cascade(masked_kspace, mask, noise, encoded.scale, styles).image
         return Reconstruction(image, latent=encoded)
+
+    def encode(self, masked_kspace: Tensor, mask: Tensor, scale: Tensor | None = None) -> Encoded:
+        """What all samples of these data share: the latent's distribution."""
+        scale = measured_scale(masked_kspace) if scale is None else scale
+        features = self.encoder(zero_filled(middle_slice(masked_kspace)).abs() / scale)
+        return Encoded(scale, gaussian(self.head(features), (1, self.head.out_features // 2)))
 
     def guide(self, latent: Encoded, kspace: Tensor, mask: Tensor, noise: Noise) -> Guidance:
         """How far z is from a standard normal, and w from what the proxy sees in the truth.
@@ -80,11 +86,6 @@ class GenerativeGlobal(nn.Module):
             target = self.proxy(truth) @ self.projection
         texture = (self._texture_vector(latent, noise) - target).abs().mean()
         return Guidance(kl_divergence(latent.posterior, standard_normal(latent.posterior)), texture)
-
-    def _encode(self, masked_kspace: Tensor, scale: Tensor | None) -> Encoded:
-        scale = measured_scale(masked_kspace) if scale is None else scale
-        features = self.encoder(zero_filled(middle_slice(masked_kspace)).abs() / scale)
-        return Encoded(scale, gaussian(self.head(features), (1, self.head.out_features // 2)))
 
     def _texture_vector(self, encoded: Encoded, noise: Noise) -> Tensor:
         """w (N, D); z is drawn in training and its mean in evaluation."""

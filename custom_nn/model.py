@@ -35,8 +35,9 @@ def build_model(name: str, options: dict) -> nn.Module:
     All are called as model(masked_kspace (N, C, H, W) complex64, mask (N, 1, 1, W) bool, noise), give a
     `Reconstruction`, and say by `stochastic` whether noise changes what they give. A row crop comes with the
     `scale` (N, 1, 1, 1) of its whole slice, so that it is seen as it is in the whole; else it is measured.
-    A stochastic model also takes the `latent` of an earlier reconstruction of the same data, and has
-    guide(latent, kspace, mask, noise) -> Guidance, what the truth costs its latent in training.
+    A stochastic model also has encode(masked_kspace, mask, scale) -> latent, what all samples of the same
+    data share, which it takes as `latent`, and guide(latent, kspace, mask, noise) -> Guidance, what the truth
+    costs its latent in training.
     """
     # here, because these files need the contract above
     from custom_nn.adaptive_cs_net import AdaptiveCSNet

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from fastmri.emulate import emulate
 from fastmri.volumes import write_volume
 
-os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is tested must hold on a CPU
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # what is tested must hold on a CPU; see test_cuda.py
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 ROOT = Path(__file__).resolve().parents[1]
 

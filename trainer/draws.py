@@ -1,25 +1,45 @@
 """Samples of a model for a batch."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from custom_nn.model import Noise, Reconstruction
 from fastmri.dataset import Slice
 from trainer.noise import evaluation_noise
 
 
-def draw(model: nn.Module, batch: Slice, noises: list[Noise]) -> list[Reconstruction]:
-    """One reconstruction per noise; what they share is computed once."""
+def training_draws(model: nn.Module, batch: Slice, noise: Noise, count: int) -> list[Reconstruction]:
+    """`count` samples of each slice, in one pass; what they share is computed once."""
     data = (batch.masked_kspace, batch.mask)
-    first = model(*data, noises[0], batch.scale)
-    return [first, *(model(*data, noise, batch.scale, latent=first.latent) for noise in noises[1:])]
+    if count == 1:
+        return [model(*data, noise, batch.scale)]
+    latent = model.encode(*data, batch.scale)
+    repeated = _mapped(lambda x: torch.cat([x] * count), (*data, batch.scale, latent))
+    together = model(*repeated[:2], noise, *repeated[2:])
+    return [_mapped(partial(_part, k, count), together) for k in range(count)]
 
 
 def evaluation_draws(model: nn.Module, batch: Slice, seed: int, samples: int) -> list[Reconstruction]:
     """The first `samples` samples of each slice: the same in any batch, order and number of processes."""
-    device: torch.device = batch.mask.device
-    return draw(
-        model,
-        batch,
-        [evaluation_noise(seed, batch.fname, batch.slice_num, k, device) for k in range(samples)],
-    )
+    data, device = (batch.masked_kspace, batch.mask), batch.mask.device
+    noises = [evaluation_noise(seed, batch.fname, batch.slice_num, k, device) for k in range(samples)]
+    first = model(*data, noises[0], batch.scale)
+    return [first, *(model(*data, noise, batch.scale, latent=first.latent) for noise in noises[1:])]
+
+
+def _part(k: int, count: int, x: Tensor) -> Tensor:
+    return x.chunk(count)[k]
+
+
+def _mapped(function: Callable[[Tensor], Tensor], tree: Any) -> Any:
+    """A function of every tensor in nested tuples and lists, in their place."""
+    if isinstance(tree, Tensor):
+        return function(tree)
+    if isinstance(tree, list | tuple):
+        parts = [_mapped(function, part) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
+    return tree

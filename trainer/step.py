@@ -10,7 +10,7 @@ from fastmri.dataset import Slice
 from trainer.adversary import adversarial_term, adversarial_weight, discriminator_step
 from trainer.checkpoint import BETAS, Betas
 from trainer.distributed import Process, average_gradients
-from trainer.draws import draw
+from trainer.draws import training_draws
 from trainer.noise import training_noise
 from trainer.objectives import generator_terms
 from trainer.optimizer import learning_rate, set_learning_rate, update_average
@@ -38,7 +38,7 @@ def forward(
     model: nn.Module, batch: Slice, config: Config, noise: Noise
 ) -> tuple[list[Reconstruction], Guidance | None]:
     """The draws whose mean is compared with the truth, and what guides their latent, if anything does."""
-    draws = draw(model, batch, [noise] * config.loss.samples)
+    draws = training_draws(model, batch, noise, config.loss.samples)
     if not (config.loss.kl or config.loss.texture):
         return draws, None
     return draws, model.guide(draws[0].latent, batch.kspace, batch.mask, noise)
