@@ -12,7 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from custom_nn.layers import InstanceNorm, SoftThreshold, conv3x3, start_small, to_channels, to_complex
+from custom_nn.layers import (
+    InstanceNorm,
+    SoftThreshold,
+    conv3x3,
+    double,
+    start_small,
+    to_channels,
+    to_complex,
+)
 from custom_nn.model import Noise, Reconstruction
 from fastmri.image import pad_to_multiple
 from fastmri.physics import (
@@ -170,6 +178,5 @@ class ThresholdedTransform(nn.Module):
             features.append(self.thresholds[scale](x))
         x = features.pop()
         for conv in self.synthesis:
-            x = F.leaky_relu(conv(x), 0.2)
-            x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False) + features.pop()
+            x = double(F.leaky_relu(conv(x), 0.2)) + features.pop()
         return self.output(x)[..., :height, :width]

@@ -86,6 +86,12 @@ def conv3x3(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=bias)
 
 
+def double(features: Tensor) -> Tensor:
+    """Twice the size; bilinear, which leaves no checkerboards. bf16 stays bf16, which autocast would undo."""
+    with torch.autocast(features.device.type, enabled=False):
+        return F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+
+
 def start_small(conv: nn.Conv2d) -> None:
     """Start a correction near zero, so that training starts near the zero-filled image.
 

@@ -60,11 +60,15 @@ def _record(function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> _Rec
     static = [x.clone() for x in inputs]
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        function(*static)  # libraries set themselves up for the stream
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    # the loader's thread that pins memory may go on calling CUDA meanwhile
-    with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-        output = function(*static)
+    enabled, kind = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+    with torch.autocast(
+        "cuda", kind, enabled, cache_enabled=False
+    ):  # a cast weight would grow old in a cache
+        with torch.cuda.stream(stream):
+            function(*static)  # libraries set themselves up for the stream
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        # the loader's thread that pins memory may go on calling CUDA meanwhile
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            output = function(*static)
     return _Recording(graph, static, output)

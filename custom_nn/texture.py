@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from custom_nn.layers import conv3x3, instance_norm
+from custom_nn.layers import conv3x3, double, instance_norm
 from custom_nn.model import Noise
 
 NOISE_GAIN = 5.0  # strengths start at 0 and grow by a learning rate a step: so much faster than weights
@@ -77,7 +77,7 @@ class ModulatedConv(nn.Module):
         size, weight = x.shape[-2:], self.conv.weight
         places = x.permute(0, 2, 3, 1).flatten(1, 2)  # (N, H W, C): a view, if channels come last in memory
         style = self.attend(places, w)
-        demodulation = torch.rsqrt(style.square() @ weight.square().sum(dim=(2, 3)).T + 1e-8)
+        demodulation = torch.rsqrt((style * style) @ weight.square().sum(dim=(2, 3)).T + 1e-8)
         y = F.conv2d(_as_image(style * places, size), weight, padding=1)
         local = self.attend.query is not None
         y = y * (_as_image(demodulation, size) if local else demodulation.mT[..., None]).to(y.dtype)
@@ -159,16 +159,11 @@ class TextureDecoder(nn.Module):
         x = self.bottom(features[-1], w, noise)
         picture = self._picture(0, x, features[-1])
         for scale, skip in enumerate(features[-2::-1]):
-            x = _double(self.ascend[scale](x, w, noise))
+            x = double(self.ascend[scale](x, w, noise))
             x = self.refine[scale](x + skip, w, noise)
-            picture = _double(picture) + self._picture(scale + 1, x, skip)
+            picture = double(picture) + self._picture(scale + 1, x, skip)
         return picture
 
     def _picture(self, scale: int, x: Tensor, features: Tensor) -> Tensor:
         logits = self.strengths[scale](features) * (32 / features.shape[1])  # as fast at every width
         return self.pictures[scale](x) * (FAINTEST + F.softplus(logits))
-
-
-def _double(x: Tensor) -> Tensor:
-    """Twice the size; bilinear, which leaves no checkerboards."""
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

@@ -65,4 +65,4 @@ def update_generator(
 def batch_betas(betas: Betas, batch: Slice) -> Tensor:
     """The weight of the standard deviation's reward of each slice, by its acceleration: (2, N)."""
     values = [[betas[part][r] for r in batch.acceleration] for part in BETAS]
-    return torch.tensor(values, device=batch.mask.device)
+    return torch.tensor(values).to(batch.mask.device, non_blocking=True)  # the device need not be waited for
