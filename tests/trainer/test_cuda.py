@@ -1,4 +1,4 @@
-"""What a GPU does otherwise must give the same: CUDA_VISIBLE_DEVICES=0 pytest tests/test_cuda.py."""
+"""What a GPU does otherwise must give the same: CUDA_VISIBLE_DEVICES=0 pytest tests/trainer/test_cuda.py."""
 
 import copy
 import json
