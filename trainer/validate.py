@@ -12,7 +12,9 @@ from trainer.data import data_folder, find_volumes
 from trainer.distributed import Process
 from trainer.evaluate import Evaluation, evaluate
 from trainer.figures import draw_panels
-from trainer.tables import format_posterior, format_rows, summarize, write_summary
+from trainer.perceptual import Perceptual
+from trainer.summary import summarize, write_summary
+from trainer.tables import format_perceptual, format_posterior, format_rows
 
 
 class Run(NamedTuple):
@@ -50,9 +52,13 @@ def validate(run: Run, out: Path | None, process: Process) -> dict[str, Any]:
     logger.info(
         "{}, step {}: {} volumes on {}", run.path, run.found.progress.step, len(volumes), process.device
     )
-    evaluation = evaluate(model, volumes, config, process)
+    options = config.validation
+    perceptual = Perceptual(options.learned, process.device) if options.perceptual else None
+    evaluation = evaluate(model, volumes, config, process, perceptual)
     logger.info("{:.4f} s per slice{}", evaluation.seconds_per_slice, " and sample" * (config.draws > 1))
     summary = summarize(evaluation, config, data_folder(config, "val"))
+    if perceptual:
+        summary["missing"] = perceptual.missing
     if process.main:
         write_results(summary, evaluation, config, out or checkpoint.run_directory(run.path) / "validate")
     return summary
@@ -62,6 +68,8 @@ def write_results(summary: dict[str, Any], evaluation: Evaluation, config: Confi
     """Print the table and where everything is; draw a picture per acceleration."""
     write_summary(summary, out)
     print(format_rows(summary["rows"]), end="\n\n")
+    if "missing" in summary:
+        print(format_perceptual(summary["rows"], summary["missing"]), end="\n\n")
     if evaluation.spreads:
         print(format_posterior(summary["posterior"]), end="\n\n")
     pictures = []
