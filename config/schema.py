@@ -232,6 +232,7 @@ class Validate(Options):
     samples: int | None = Field(
         None, ge=1, le=64, description="samples per slice of a model that draws noise; null: 8"
     )
+    level: float = Field(0.9, gt=0.5, lt=1, description="of the truth that calibrated intervals are to hold")
     perceptual: bool = Field(True, description="MS-SSIM, HaarPSI, VSI and GMSD in the validate command")
     learned: Literal["disk", "download", "off"] = Field(
         "disk", description="LPIPS and DISTS beside them: if their weights are on disk, or may be downloaded"

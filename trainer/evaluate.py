@@ -16,7 +16,8 @@ from trainer.estimates import Estimates, estimate, join
 from trainer.figures import Panel
 from trainer.log import progress_bar
 from trainer.perceptual import Perceptual
-from trainer.scores import Result, Score, Spread, score, spread
+from trainer.scores import Result, Score, Spread, score, spread, trusts
+from trainer.trust import Trust
 
 
 class Example(NamedTuple):
@@ -31,6 +32,7 @@ class Evaluation(NamedTuple):
 
     scores: list[Score]
     spreads: list[Spread]  # of a stochastic model, else empty
+    trusts: list[Trust]  # likewise
     examples: list[Example]
     seconds_per_slice: float  # of one draw of the model, with its transfers, on this process
 
@@ -53,22 +55,24 @@ def evaluate(
     """
     position = {volume.fname: k for k, volume in enumerate(volumes)}
     shown = {volume.fname for volume in _first_of_each(volumes)}
-    scores, spreads, examples, seconds = [], [], [], []
+    scores, spreads, believed, examples, seconds = [], [], [], [], []
     for result in _volume_results(model, volumes, config, process):
         found = score(result, perceptual)
         scores += found
         spreads += spread(result)
+        believed += trusts(result)
         seconds.append(result.estimates.seconds / len(result.target) / config.draws)
         if result.volume.fname in shown:
             examples.append(Example(result.acceleration, _panel(result, found)))
     order = {acceleration: k for k, acceleration in enumerate(config.masks.accelerations)}
 
-    def place(found: Score | Spread) -> tuple[int, int]:
+    def place(found: Score | Spread | Trust) -> tuple[int, int]:
         return position[found.fname], order[found.acceleration]
 
     return Evaluation(
         sorted(gather(scores, process), key=place),
         sorted(gather(spreads, process), key=place),
+        sorted(gather(believed, process), key=place),
         gather(examples, process),
         float(np.mean(seconds or [0.0])),
     )

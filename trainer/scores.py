@@ -10,6 +10,7 @@ from fastmri.spectrum import Texture, null_space_measures, texture, texture_curv
 from fastmri.volumes import Volume
 from trainer.estimates import Estimates
 from trainer.perceptual import Perceptual
+from trainer.trust import Trust, trust
 
 
 class Measures(NamedTuple):
@@ -92,6 +93,19 @@ def score(result: Result, perceptual: Perceptual | None) -> list[Score]:
             )
         )
     return scores
+
+
+def trusts(result: Result) -> list[Trust]:
+    """Of a stochastic model with at least two samples, how far it may be believed."""
+    estimates = result.estimates
+    name = next((name for name in estimates.methods if name.startswith("mean_")), None)
+    if name is None:
+        return []
+    mean, std = estimates.methods[name].magnitude.numpy(), estimates.std.numpy()
+    samples = int(name.removeprefix("mean_"))
+    volume = result.volume
+    named = (volume.fname, result.acceleration, volume.acquisition)
+    return [trust(*named, mean, std, result.target, samples)]
 
 
 def spread(result: Result) -> list[Spread]:

@@ -12,9 +12,11 @@ from config.schema import Config
 from fastmri.atomic import replacing
 from fastmri.posterior import law
 from fastmri.spectrum import Texture
+from trainer.calibration import Calibrations
 from trainer.evaluate import Evaluation
 from trainer.intervals import bootstrap_interval
 from trainer.scores import Score, Spread, mean_gaps
+from trainer.trust import Trust, bounds_held, coverage
 
 SCHEMA = 1
 
@@ -32,6 +34,31 @@ def summarize(evaluation: Evaluation, config: Config, data: Path) -> dict[str, A
         "spectra": _spectra(scores),
     }
     return summary | ({"posterior": posterior_rows(evaluation.spreads)} if evaluation.spreads else {})
+
+
+def trust_rows(trusts: list[Trust], calibrations: Calibrations) -> list[dict[str, Any]]:
+    """What calibrated intervals and bounds hold on volumes that did not calibrate them, as `rows`."""
+    table = []
+    for acceleration, calibration in calibrations.accelerations.items():
+        others = [t for t in trusts if t.acceleration == acceleration and not calibrations.knows(t)]
+        for acquisition in ["all", *sorted({t.acquisition for t in others})] if others else []:
+            chosen = [t for t in others if acquisition in ("all", t.acquisition)]
+            held = [bounds_held(t, calibration) for t in chosen]
+            covered = [coverage(t, calibration) for t in chosen]
+            table.append(
+                {
+                    "acceleration": acceleration,
+                    "acquisition": acquisition,
+                    "volumes": len(chosen),
+                    "level": calibrations.level,
+                    "coverage": {"mean": float(np.mean(covered)), "min": float(np.min(covered))},
+                    "width": float(np.mean([2 * calibration.factor * t.std for t in chosen])),
+                    "psnr_bound_held": float(np.mean(held)),
+                    "psnr_bound": float(np.mean([t.foretold.mean() - calibration.slack for t in chosen])),
+                    "psnr": float(np.mean([t.psnr.mean() for t in chosen])),
+                }
+            )
+    return table
 
 
 def posterior_rows(spreads: list[Spread]) -> list[dict[str, Any]]:

@@ -21,6 +21,27 @@ def format_perceptual(table: list[dict[str, Any]], missing: dict[str, str]) -> s
     return "\n".join([text, *reasons])
 
 
+def format_trust(table: list[dict[str, Any]]) -> str:
+    """How much of the truth calibrated intervals hold, and how often PSNR is above its bound."""
+    lines = [
+        [
+            f"x{row['acceleration']}",
+            row["acquisition"],
+            row["volumes"],
+            f"{row['coverage']['mean']:.1%} ({row['coverage']['min']:.1%})",
+            f"{row['width']:.3f}",
+            f"{row['psnr_bound_held']:.1%}",
+            f"{row['psnr_bound']:.2f}",
+            f"{row['psnr']:.2f}",
+        ]
+        for row in table
+    ]
+    wanted = f"{table[0]['level']:.0%} wanted"
+    headers = ["", "acquisition", "volumes", f"pixels in interval, {wanted} (least)", "width / maximum"]
+    headers += [f"slices above PSNR bound, {wanted}", "bound [dB]", "PSNR [dB]"]
+    return tabulate(lines, headers=headers, disable_numparse=True)
+
+
 def _heads(table: list[dict[str, Any]]) -> Iterator[tuple[list[Any], dict[str, Any]]]:
     """Each row that is shown, with what stands before its figures; repetitions are left blank."""
     if len({row["acquisition"] for row in table}) == 2:

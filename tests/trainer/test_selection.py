@@ -17,7 +17,7 @@ def found(gaps: dict[int, float], power: float = 1.0, correlation: float = 0.5) 
     measures = Measures(30.0, 0.8, 0.01, power, correlation, 1.0, 0.5, 0.0)
     scores = [Score("sample", "file1.h5", r, "PD", float(r), measures, {}, []) for r in gaps]
     spreads = [Spread("file1.h5", r, {1: 30.0, SAMPLES: 30.0 + gap}) for r, gap in gaps.items()]
-    return Evaluation(scores, spreads, [], 0.0)
+    return Evaluation(scores, spreads, [], [], 0.0)
 
 
 def config(**loss):
