@@ -228,7 +228,7 @@ class Train(Options):
 class Validate(Options):
     """Evaluation."""
 
-    batch_size: int = Field(8, ge=1, description="slices at once; changes no number")
+    batch_size: int = Field(8, ge=1, description="slices at once on a GPU; changes no figure")
     samples: int | None = Field(
         None, ge=1, le=64, description="samples per slice of a model that draws noise; null: 8"
     )
