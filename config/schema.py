@@ -147,13 +147,22 @@ class UNet(Options):
     data_consistency: bool = Field(False, description="put the measured samples back at the end")
 
 
+class Pix2Pix(UNet):
+    """U-Net with a super-resolution stage, as a peer."""
+
+    name: Literal["pix2pix"] = "pix2pix"
+    downsample: Literal[1, 2, 4] = Field(
+        1, description="the U-Net sees k-space's centre alone, 1/n of both axes, and its output is scaled up"
+    )
+
+
 def _named(model: object) -> object:
     """The baseline is the model where none is named."""
     return {"name": "adaptive_cs_net", **model} if isinstance(model, dict) else model
 
 
 Model = Annotated[
-    Annotated[AdaptiveCSNet | Generative | GenerativeGlobal | UNet, Field(discriminator="name")],
+    Annotated[AdaptiveCSNet | Generative | GenerativeGlobal | Pix2Pix | UNet, Field(discriminator="name")],
     BeforeValidator(_named),
 ]
 
