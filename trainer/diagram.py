@@ -132,7 +132,7 @@ def draw_diagram(path: Path, diagram: Diagram) -> Path:
 
 def render(diagram: Diagram) -> Figure:
     """The drawn figure, whose one axis is in inches."""
-    figure = Figure(figsize=(diagram.width, diagram.height))
+    figure = Figure(figsize=(diagram.width, diagram.height), dpi=press.DPI)  # as written: texts are fitted
     FigureCanvasAgg(figure)
     axis = figure.add_axes((0, 0, 1, 1), xlim=(0, diagram.width), ylim=(0, diagram.height))
     axis.set_axis_off()
@@ -177,12 +177,15 @@ def _draw_box(axis: Axes, box: Box, **style: object) -> None:
 
 
 def _fit(text: Text, box: Box) -> None:
-    """Make the text small enough for its box."""
-    figure = text.figure
-    extent = text.get_window_extent(figure.canvas.get_renderer())
-    room = [(side - 2 * MARGIN) * figure.dpi for side in (box.width, box.height)]
-    scale = min(1.0, room[0] / extent.width, room[1] / extent.height)
-    text.set_fontsize(max(SMALLEST, FONT * scale))
+    """Make the text small enough for its box; by steps, because hinting makes widths uneven."""
+    renderer, inch = text.figure.canvas.get_renderer(), text.figure.dpi
+    size = FONT
+    while size > SMALLEST:
+        extent = text.get_window_extent(renderer)
+        if extent.width <= (box.width - 2 * MARGIN) * inch and extent.height <= (box.height - MARGIN) * inch:
+            return
+        size -= 0.25
+        text.set_fontsize(size)
 
 
 def _draw_arrow(axis: Axes, arrow: Arrow) -> None:

@@ -45,7 +45,7 @@ def _features(model: Generative, rows: list[float]) -> list[Box]:
 def _condition(model: Generative, features: list[Box], top: float) -> Diagram:
     """From k-space to what the features are made of, and down their scales."""
     count = len(model.baseline.blocks)
-    state = "frozen" if model.frozen else "trained along"
+    state = "frozen" if model.frozen else "trained too"
     kspace = Box(SIDE, top, 1.0, TALL, "masked k-space", "data")
     baseline = Box(FEATURES, top, 1.1, TALL, f"baseline, {state}\n{count} blocks", "conv")
     mean = Box(FEATURES + 1.3, top, 0.7, TALL, "baseline's\nimage", "data")
@@ -103,7 +103,7 @@ def _decoder(model: Generative, rows: list[float], features: list[Box], pictures
 
 def _modulated(layer: ModulatedConv, y: float, more: str) -> Box:
     size = "×".join(map(str, layer.conv.kernel_size))
-    return Box(DECODER, y, 1.3, TALL, f"modulated conv {size}{more}\n{_arrow(layer.conv)}", "modulated")
+    return Box(DECODER, y, 1.36, TALL, f"modulated conv {size}{more}\n{_arrow(layer.conv)}", "modulated")
 
 
 def _ports(convs: list[Box], attends: bool) -> Diagram:

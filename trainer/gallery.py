@@ -20,6 +20,7 @@ from trainer.figures import ERROR_GAIN, WARNING, Picture, show
 from trainer.records import Record
 
 SIDE = 1.45  # inches of a picture's width
+NARROWEST = 3.0  # inches that the words above need
 BRIGHTEST = 0.998  # part of the truth's pixels that the window holds
 
 
@@ -101,7 +102,10 @@ def gallery_figure(gallery: Gallery) -> Figure:
     rows = 2 * len(gallery.rows) + 1
     side = SIDE * height / width
     figure = Figure(
-        figsize=(SIDE * len(accelerations) + 0.45, (side + 0.2) * rows - 0.2 * len(gallery.rows) + 0.6),
+        figsize=(
+            max(SIDE * len(accelerations) + 0.45, NARROWEST),
+            (side + 0.2) * rows - 0.2 * len(gallery.rows) + 0.75,
+        ),
         layout="constrained",
     )
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.005)
@@ -117,7 +121,7 @@ def gallery_figure(gallery: Gallery) -> Figure:
         axis.set_ylabel(f"|error|, x{ERROR_GAIN}", fontsize=7)
     volume = gallery.volume
     name = f"{volume.fname}, slice {gallery.slice_num}, {volume.acquisition}"
-    figure.suptitle(f"{name} · PSNR [dB] / SSIM of the slice\n{WARNING}", fontsize=8)
+    figure.suptitle(f"{name}\nPSNR [dB] / SSIM of the slice\n{WARNING}", fontsize=8)
     return figure
 
 
