@@ -96,6 +96,25 @@ def reconstruct(run: Path, source: Path, out: Path, overrides: list[str], device
     return 0
 
 
+def compare(
+    runs: list[Path],
+    out: Path,
+    data: Path | None,
+    fname: str | None,
+    slice_num: int | None,
+    volumes: int,
+    device: str,
+) -> int:
+    """figures and paired statistics of several runs"""
+    from trainer.compare import Request, compare
+    from trainer.distributed import choose_device
+
+    _console()
+    written = compare(runs, out, Request(data, fname, slice_num, volumes), choose_device(device))
+    print(*written, sep="\n")
+    return 0
+
+
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--volumes", type=_at_least(1), default=10, help="how many (10)")
@@ -159,6 +178,28 @@ def _reconstruct_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--acceleration", type=_at_least(2), metavar="R", help="undersample full input x R")
     parser.add_argument(
         "--samples", type=_at_least(1), default=1, metavar="P", help="draws of a generative model"
+    )
+    parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
+
+
+def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="run directories; tables are of the first minus others",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", required=True, help="folder for figures and tables"
+    )
+    parser.add_argument("--data", type=Path, help="volumes for pictures (validation set of the first run)")
+    parser.add_argument("--fname", metavar="FILE", help="volume of the picture (the first)")
+    parser.add_argument(
+        "--slice", type=_at_least(0), metavar="K", dest="slice_num", help="its slice, from 0 (the middle one)"
+    )
+    parser.add_argument(
+        "--volumes", type=_at_least(1), default=2, metavar="N", help="for distortion and perception (2)"
     )
     parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
 
@@ -245,6 +286,14 @@ COMMANDS = {
             "reconstruct runs/baseline data/phantoms/singlecoil_val out --slice 4 --acceleration 8",
             "reconstruct runs/baseline/checkpoints/best.pt file1000001.h5 out",
             "reconstruct runs/generative file1000001.h5 out --slice 4 --samples 8 model.amplitude=0.5",
+        ],
+    ),
+    "compare": Command(
+        compare,
+        _compare_arguments,
+        [
+            "compare runs/baseline runs/unet runs/generative --out img",
+            "compare runs/baseline runs/generative --out img --fname file1000001.h5 --slice 18 --volumes 4",
         ],
     ),
 }

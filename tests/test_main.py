@@ -44,6 +44,7 @@ def test_a_wrong_command_line_ends_with_2(arguments, capsys):
         ["train", "/nowhere.yaml", "--out", "OUT"],
         ["validate", "/nowhere"],
         ["reconstruct", "/nowhere", "in.h5", "OUT"],
+        ["compare", "/nowhere", "--out", "OUT"],
         ["simulate", "OUT", "--matrix", "64x20"],
     ],
 )

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from fastmri.atomic import replacing
 
@@ -59,13 +61,15 @@ def _pictures(panel: Panel) -> dict[str, Picture]:
     reference = panel.images[best] if panel.target is None else panel.target
     top = float(reference.max()) or 1.0
     shown = {
-        _title(name): Picture(image, 0, top, "gray", panel.captions.get(name, ""))
+        method_title(name): Picture(image, 0, top, "gray", panel.captions.get(name, ""))
         for name, image in panel.images.items()
     }
     if panel.target is not None:
         error = np.abs(panel.images[best] - panel.target)
         shown["truth"] = Picture(panel.target, 0, top, "gray")
-        shown[f"|error| of {_title(best)}, x{ERROR_GAIN}"] = Picture(error, 0, top / ERROR_GAIN, "magma")
+        shown[f"|error| of {method_title(best)}, x{ERROR_GAIN}"] = Picture(
+            error, 0, top / ERROR_GAIN, "magma"
+        )
     if panel.std is not None:
         shown["standard deviation"] = Picture(panel.std, 0, float(panel.std.max()) or 1.0, "viridis")
     if "sample" in panel.images and "baseline" in panel.images:
@@ -80,7 +84,7 @@ def _best(panel: Panel) -> str:
     return names[0] if names else list(panel.images)[-1]
 
 
-def _title(method: str) -> str:
+def method_title(method: str) -> str:
     """A method's name as people write it."""
     if method.startswith("mean_"):
         return f"mean of {method.removeprefix('mean_')} samples"
@@ -91,11 +95,16 @@ def _draw_row(figure: Figure, row: np.ndarray, pictures: dict[str, Picture]) -> 
     for axis in row:
         axis.set_axis_off()
     for axis, (title, picture) in zip(row, pictures.items(), strict=False):
-        axis.set_axis_on()
-        axis.set(xticks=[], yticks=[], title=title)
-        # fastMRI stores images upside down: rows are flipped for display alone
-        window = {"vmin": picture.low, "vmax": picture.high}
-        drawn = axis.imshow(picture.image[::-1], cmap=picture.colors, interpolation="nearest", **window)
-        axis.set_xlabel(picture.caption)
+        drawn = show(axis, picture)
+        axis.set_title(title)
         if picture.colors != "gray":
             figure.colorbar(drawn, ax=axis, shrink=0.8, format="%.1e")
+
+
+def show(axis: Axes, picture: Picture) -> AxesImage:
+    """A picture upright on its window, its caption below."""
+    axis.set_axis_on()
+    axis.set(xticks=[], yticks=[], xlabel=picture.caption)
+    # fastMRI stores images upside down: rows are flipped for display alone
+    window = {"vmin": picture.low, "vmax": picture.high}
+    return axis.imshow(picture.image[::-1], cmap=picture.colors, interpolation="nearest", **window)

@@ -1,0 +1,385 @@
+"""Comparison promises: figures follow runs and configs, statistics are the textbook's, like with like."""
+
+import csv
+import json
+import shutil
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from loguru import logger
+from PIL import Image
+from scipy.stats import wilcoxon
+
+from config.load import make_config
+from fastmri.spectrum import RINGS
+from main import main
+from tests.trainer.test_generative import SPATIAL, write
+from trainer import checkpoint
+from trainer.compare import draw_numbers
+from trainer.curves import loss_curves, metric_curves, smooth
+from trainer.data import find_volumes
+from trainer.diagram import MARGIN, Diagram, render
+from trainer.diagram_cascade import cascade_diagram
+from trainer.diagram_global import global_diagram
+from trainer.diagram_texture import texture_diagram
+from trainer.figures import WARNING
+from trainer.gallery import gallery_figure, reconstruct_slice
+from trainer.paired import RESAMPLES, SEED, compare_records, format_differences, paired
+from trainer.records import read_records
+from trainer.spectra import draw_spectra, read_spectra
+from trainer.tradeoff import AMPLITUDES, measure, spread_out
+
+CPU = torch.device("cpu")
+FIGURES = {
+    "loss_metric.png",
+    "reconstruction.png",
+    "baseline.png",
+    "generative.png",
+    "distortion_perception.png",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, tiny_run, tiny_data) -> list[Path]:
+    """A baseline and a generative run on it, both validated."""
+    folder = tmp_path_factory.mktemp("compare")
+    shutil.copytree(tiny_run, folder / "cascade", ignore=shutil.ignore_patterns("validate"))
+    config = write(folder / "tiny.yaml", tiny_data, SPATIAL, tiny_run)
+    assert main(["train", str(config), "train.validate_every=6", "--out", str(folder / "texture")]) == 0
+    found = [folder / "cascade", folder / "texture"]
+    for run in found:
+        assert main(["validate", str(run)]) == 0
+    return found
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory, runs) -> Path:
+    folder = tmp_path_factory.mktemp("img")
+    assert main(["compare", *map(str, runs), "--out", str(folder), "--volumes", "1"]) == 0
+    return folder
+
+
+@pytest.fixture
+def records(runs):
+    return read_records(runs, CPU)
+
+
+@pytest.fixture
+def copied(runs, tmp_path) -> Path:
+    """The generative run, free to be changed."""
+    return shutil.copytree(runs[1], tmp_path / "copied")
+
+
+def change_metrics(run: Path, change) -> None:
+    path = run / "validate" / "metrics.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_every_figure_is_there_and_not_blank(out):
+    names = {path.name for path in out.iterdir()} - {"spectra.png"}  # if validations tell of rings
+    assert names == FIGURES | {"compare.json", "compare.csv"}
+    for name in FIGURES:
+        pixels = np.asarray(Image.open(out / name).convert("L"))
+        assert min(pixels.shape) > 400
+        assert pixels.std() > 5
+        assert len(np.unique(pixels)) > 10
+
+
+def test_curves_are_those_of_metrics_jsonl(records):
+    losses = loss_curves(records)
+    assert next(iter(losses)) == "total"
+    assert {curve.run for curve in losses["total"]} == {0, 1}
+    assert {curve.run for curve in losses["kl"]} == {1}
+    lines = [line for line in records[0].history if line["kind"] == "train"]
+    assert losses["total"][0].steps == [line["step"] for line in lines]
+    assert losses["total"][0].values == [line["total"] for line in lines]
+    metrics = metric_curves(records)
+    assert set(metrics) == {(metric, r) for metric in ("psnr", "ssim") for r in (4, 8)}
+    assert {(c.run, c.method) for c in metrics["psnr", 8]} == {
+        *((0, method) for method in ("zero_filled", "model")),
+        *((1, method) for method in ("zero_filled", "baseline", "mean_4", "sample")),
+    }
+
+
+def test_smoothing_leaves_a_constant_and_a_short_curve_alone():
+    assert smooth([3.0] * 100) == pytest.approx([3.0] * 100)
+    assert smooth([1.0, 5.0, 2.0]) == pytest.approx([1.0, 5.0, 2.0])
+    noise = np.random.default_rng(0).standard_normal(400)
+    assert smooth(list(noise)).std() < 0.3
+
+
+def test_the_slice_is_that_of_validate_and_shared_rows_are_drawn_once(records):
+    volume = find_volumes(records[0].config, "val")[0]
+    gallery = reconstruct_slice(records, volume, 1, CPU)
+    titles = [row.title for row in gallery.rows]
+    # the frozen baseline within is the first run's image
+    assert titles == ["zero-filled", "cascade", "texture, mean of 4 samples", "texture, sample"]
+    assert {r for row in gallery.rows for r in row.images} == {4, 8}
+    figure = gallery_figure(gallery)
+    assert WARNING in figure.get_suptitle()
+    shown = [axis for axis in figure.axes if axis.images]
+    assert len(shown) == 2 * (2 * len(titles) + 1)
+    target = shown[-1].images[0]
+    assert np.array_equal(target.get_array(), gallery.target[::-1])  # upright
+    assert {axis.images[0].get_clim() for axis in shown[::4]} == {target.get_clim()}  # one window
+    assert all("/" in axis.get_xlabel() for axis in shown[:2])
+
+
+def test_the_knob_goes_from_the_baseline_to_a_sample(records):
+    volumes = find_volumes(records[0].config, "val")
+    points = measure(records, volumes, CPU)
+    for r in (4, 8):
+        found = {(p.title, p.amplitude): p for p in points if p.acceleration == r}
+        knob = [found["texture, sample", a] for a in AMPLITUDES]
+        assert knob[0].psnr == pytest.approx(found["cascade", None].psnr, abs=1e-4)
+        assert knob[0].power_ratio < knob[-1].power_ratio
+        for method, point in (("sample", knob[-1]), ("mean_4", found["texture, mean of 4 samples", None])):
+            values = [
+                v["psnr"]
+                for v in records[1].summary["volumes"]
+                if (v["method"], v["acceleration"]) == (method, r)
+            ]
+            assert point.psnr == pytest.approx(np.mean(values), abs=1e-4)
+
+
+def test_volumes_are_spread_over_the_list():
+    assert spread_out(list(range(12)), 3) == [0, 4, 8]
+    assert spread_out(list(range(2)), 5) == [0, 1]
+
+
+def test_spectra_are_drawn_where_they_are_told(copied, tmp_path):
+    record = read_records([copied], CPU)[0]
+    row = {"method": "sample", "acceleration": 4, "power_ratio": [0.0] + [0.5] * (RINGS - 1)}
+    row |= {"correlation": [0.0] + [0.2] * (RINGS - 1)}
+    record = record._replace(summary=record.summary | {"spectra": [row, row | {"method": "zero_filled"}]})
+    (spectrum,) = read_spectra([record])
+    assert spectrum.title == "copied, sample"
+    assert np.isnan(spectrum.power_ratio[0])  # all of that ring was measured
+    assert spectrum.power_ratio[1] == 0.5
+    assert draw_spectra(tmp_path / "spectra.png", [spectrum]).stat().st_size > 1000
+    record.summary.pop("spectra")
+    lines = []
+    sink = logger.add(lines.append, format="{message}")
+    assert draw_numbers([record._replace(history=[])], tmp_path) == []
+    logger.remove(sink)
+    assert "copied: no metrics.jsonl, so no curves of its training" in lines[0]
+    assert "spectra.png is left out: no run's validate/metrics.json has spectra" in lines[1]
+
+
+def built(model: dict):
+    """A new model of a config."""
+    config = make_config({"model": model})
+    return checkpoint.make_model(config)
+
+
+def texts(diagram: Diagram) -> str:
+    return "\n".join(thing.text for thing in (*diagram.boxes, *diagram.notes))
+
+
+SMALL = {"name": "adaptive_cs_net", "blocks": 3, "filters": [6, 10]}
+TEXTURE = {
+    "name": "generative",
+    "freeze_baseline": False,
+    "filters": [5, 7, 11],
+    "tokens": 3,
+    "token_width": 9,
+}
+GLOBAL = {"name": "generative_global", "encoder_weights": "none", "cascade": {"blocks": 2, "filters": [4, 8]}}
+
+
+def test_the_cascade_diagram_follows_the_config():
+    small = cascade_diagram(built(SMALL), "")
+    assert [box.text for box in small.boxes if box.text.isdigit()] == ["1", "2", "3"]
+    assert {"conv 3×3\n7 → 6", "conv 3×3\n6 → 10", "conv 3×3, up ×2\n10 → 6"} <= {b.text for b in small.boxes}
+    deep = cascade_diagram(built(SMALL | {"blocks": 12, "filters": [4, 8, 12, 16]}), "")
+    assert [box.text for box in deep.boxes if box.text.isdigit()][-1] == "12"
+    assert "12 → 16" in texts(deep)
+    assert len([box for box in deep.boxes if box.kind == "threshold"]) == 4
+    plain = built(SMALL | {"phase_prior": "none", "background_prior": False, "normalize": False})
+    assert "phase" not in texts(cascade_diagram(plain, ""))
+    assert "air" not in texts(cascade_diagram(plain, ""))
+    assert "norm" not in texts(cascade_diagram(plain, ""))
+    assert "put back" not in texts(cascade_diagram(built(SMALL | {"data_consistency": False}), ""))
+
+
+def test_the_texture_diagram_follows_the_config():
+    one = texture_diagram(built(TEXTURE), "")
+    assert {"modulated conv 3×3\n11 → 11", "modulated conv 3×3, up ×2\n7 → 5"} <= {b.text for b in one.boxes}
+    assert "texture vectors\n3 × 9" in texts(one)
+    modulated = [box for box in one.boxes if box.kind == "modulated"]
+    assert len([port for port in one.ports if port.text == "A"]) == len(modulated)
+    assert len([port for port in one.ports if port.text == "ε"]) == len(modulated) + 1  # and the latent
+    other = TEXTURE | {"attention": False, "hard_projection": False, "high_pass": 0, "amplitude": 0.5}
+    other = texture_diagram(built(other), "")
+    assert not [port for port in other.ports if port.text == "A"]
+    assert "null space" in texts(one)
+    assert "null space" not in texts(other)
+    assert "× amplitude 0.5" in texts(other)
+
+
+@pytest.mark.parametrize(
+    ("draw", "model"),
+    [
+        (cascade_diagram, {"name": "adaptive_cs_net"}),
+        (cascade_diagram, SMALL | {"blocks": 1, "filters": [256]}),
+        (cascade_diagram, SMALL | {"phase_prior": "input", "gradient_step": False}),
+        (texture_diagram, TEXTURE),
+        (texture_diagram, {"name": "generative", "freeze_baseline": False}),
+        (texture_diagram, TEXTURE | {"attention": False, "tokens": 1, "filters": [4, 8]}),
+        (global_diagram, GLOBAL),
+    ],
+)
+def test_boxes_hold_their_words_and_do_not_overlap(draw, model):
+    diagram = draw(built(model), "title")
+    for one, other in combinations(diagram.boxes, 2):
+        apart = abs(one.x - other.x) - (one.width + other.width) / 2
+        above = abs(one.y - other.y) - (one.height + other.height) / 2
+        assert max(apart, above) > 0.02, (one, other)
+    for box in diagram.boxes:
+        assert box.left[0] > 0
+        assert box.right[0] < diagram.width
+        assert box.bottom[1] > 0.2  # the legend is below
+    figure = render(diagram)
+    drawn = {(text.get_text(), *np.round(text.get_position(), 6)): text for text in figure.axes[0].texts}
+    for box in diagram.boxes:
+        extent = drawn[box.text, *np.round((box.x, box.y), 6)].get_window_extent()
+        assert extent.width / figure.dpi < box.width - MARGIN, box
+        assert extent.height / figure.dpi < box.height - MARGIN / 2, box
+
+
+def test_statistics_are_those_by_hand():
+    values = [0.3, -0.1, 0.8, 0.25, 0.4, 0.0, 1.1]
+    found = paired(values)
+    rng = np.random.default_rng(SEED)
+    means = [np.mean([values[k] for k in row]) for row in rng.integers(7, size=(RESAMPLES, 7))]
+    assert found.volumes == 7
+    assert found.mean == pytest.approx(np.mean(values))
+    assert found.low == pytest.approx(np.percentile(means, 2.5))
+    assert found.high == pytest.approx(np.percentile(means, 97.5))
+    assert found.p == wilcoxon(values).pvalue
+
+
+def test_a_shift_is_significant_and_noise_is_not():
+    rng = np.random.default_rng(3)
+    shift = paired(list(0.5 + 0.05 * rng.standard_normal(12)))
+    assert shift.p < 0.001
+    assert 0.4 < shift.low < shift.high < 0.6
+    noise = paired(list(0.05 * rng.standard_normal(12)))
+    assert noise.p > 0.05
+    assert noise.low < 0 < noise.high
+    assert paired([1e-7] * 12).p == 1.0  # rounding is no difference
+    assert paired([0.4])[:3] == (1, 0.4, None)
+
+
+def test_differences_are_of_the_volumes_in_metrics_json(runs, out):
+    content = json.loads((out / "compare.json").read_text())
+    assert [run["label"] for run in content["runs"]] == ["cascade", "texture"]
+    assert content["runs"][1]["rows"] == json.loads((runs[1] / "validate/metrics.json").read_text())["rows"]
+    pairs = {(d["method"], d["minus"]) for d in content["differences"]}
+    assert {("cascade", "texture, sample"), ("texture, sample", "texture, baseline")} <= pairs
+    assert ("cascade", "zero-filled") in pairs
+    scores = {}
+    for run in runs:
+        for v in json.loads((run / "validate/metrics.json").read_text())["volumes"]:
+            scores[run.name, v["method"], v["acceleration"], v["fname"]] = v
+    for found in content["differences"]:
+        if (found["method"], found["minus"]) == ("cascade", "texture, sample"):
+            r, metric = found["acceleration"], found["metric"]
+            expected = {
+                name: scores["cascade", "model", r, name][metric]
+                - scores["texture", "sample", r, name][metric]
+                for name in found["per_volume"]
+            }
+            assert found["per_volume"] == expected
+            assert found["mean"] == pytest.approx(np.mean(list(expected.values())))
+            assert found["volumes"] == 3
+    lines = list(csv.DictReader((out / "compare.csv").open()))
+    assert [float(line["mean"]) for line in lines] == [d["mean"] for d in content["differences"]]
+
+
+def test_only_common_volumes_are_paired(runs, copied):
+    def forget(content):
+        content["volumes"] = [v for v in content["volumes"] if v["fname"] != "file1000005.h5"]
+
+    change_metrics(copied, forget)
+    differences = compare_records(read_records([runs[0], copied], CPU))
+    across = [d for d in differences if (d.method, d.minus) == ("cascade", "copied, sample")]
+    assert {(d.acceleration, d.metric) for d in across} == {(r, m) for r in (4, 8) for m in ("psnr", "ssim")}
+    assert {d.result.volumes for d in across} == {2}
+    assert all(set(d.per_volume) == {"file1000004.h5", "file1000006.h5"} for d in across)
+    assert "cascade - copied, sample" in format_differences(differences)
+
+
+def other_masks(content):
+    content["masks"]["kind"] = "equispaced"
+
+
+def other_fractions(content):
+    content["masks"]["center_fractions"] = [0.1, 0.04]
+
+
+def other_data(content):
+    for volume in content["volumes"]:
+        volume["psnr"] += 1
+
+
+def other_volumes(content):
+    for volume in content["volumes"]:
+        volume["fname"] = f"other_{volume['fname']}"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (other_masks, "equispaced masks at x4, x8, there random masks at x4, x8"),
+        (other_fractions, "center fraction at x4 0.1, there 0.08"),
+        (other_data, "zero-filled file1000004.h5 at x4 has"),
+        (other_volumes, "no volume in common"),
+    ],
+)
+def test_runs_validated_on_other_data_are_not_compared(runs, copied, tmp_path, capsys, change, message):
+    change_metrics(copied, change)
+    assert main(["compare", str(runs[0]), str(copied), "--out", str(tmp_path / "out")]) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert len(error) == 1
+    assert "copied was validated on other data or masks than cascade: " in error[0]
+    assert message in error[0]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["RUN", "RUN/checkpoints/best.pt"], "named twice"),
+        (["RUN", "--fname", "file9.h5"], "--fname file9.h5: not among the 3 validation volumes"),
+        (["RUN", "--slice", "7"], "has slices 0 to 2"),
+        (["RUN", "--data", "/nowhere"], "/nowhere: no such file or folder"),
+        (["/nowhere"], "neither a checkpoint nor a run directory"),
+    ],
+)
+def test_wrong_requests_end_with_2_and_nothing_written(runs, tmp_path, capsys, arguments, message):
+    arguments = [argument.replace("RUN", str(runs[0])) for argument in arguments]
+    assert main(["compare", *arguments, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_damaged_metrics_are_named(copied, tmp_path, capsys):
+    (copied / "validate" / "metrics.json").write_text("{")
+    assert main(["compare", str(copied), "--out", str(tmp_path / "out")]) == 2
+    assert "copied: metrics.jsonl or validate/metrics.json is not JSON" in capsys.readouterr().err

@@ -1,0 +1,37 @@
+"""baseline.png and generative.png: the architectures that the runs hold, from their built networks."""
+
+from pathlib import Path
+
+from trainer.diagram import Diagram, draw_diagram
+from trainer.diagram_cascade import cascade_diagram
+from trainer.diagram_global import global_diagram
+from trainer.diagram_texture import texture_diagram
+from trainer.records import Record
+
+
+def diagrams(record: Record) -> dict[str, Diagram]:
+    """What a run's model holds, by figure; a generative one holds its baseline."""
+    model, label = record.model, record.label
+    match record.config.model.name:
+        case "adaptive_cs_net":
+            return {"baseline": cascade_diagram(model, f"{label}: Adaptive-CS-Net")}
+        case "generative":
+            return {
+                "baseline": cascade_diagram(model.baseline, f"{label}: baseline, Adaptive-CS-Net"),
+                "generative": texture_diagram(model, f"{label}: texture added to the baseline"),
+            }
+        case "generative_global":
+            return {
+                "generative_global": global_diagram(
+                    model, f"{label}: one texture vector for the whole picture"
+                )
+            }
+    return {}
+
+
+def draw_architectures(records: list[Record], out: Path) -> list[Path]:
+    """A picture of each kind, of the first run that has it."""
+    found: dict[str, Diagram] = {}
+    for record in records:
+        found = diagrams(record) | found
+    return [draw_diagram(out / f"{name}.png", diagram) for name, diagram in sorted(found.items())]

@@ -1,0 +1,117 @@
+"""What runs have left behind, read so that they can be compared."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from config.schema import Config
+from fastmri.masks import MaskSettings
+from trainer import checkpoint
+from trainer.figures import method_title
+from trainer.validate import load_run
+
+SAME_ZERO_FILLED = 0.01  # dB between machines; other data or masks differ by more
+
+
+class Record(NamedTuple):
+    """One run."""
+
+    label: str  # the folder's name, with its parents' where names are the same
+    folder: Path
+    step: int  # of the checkpoint
+    config: Config
+    model: nn.Module  # ready to evaluate
+    history: list[dict[str, Any]]  # lines of metrics.jsonl; none if the run has no such file
+    summary: dict[str, Any] | None  # validate/metrics.json, if the run was validated
+
+    def title(self, method: str) -> str:
+        """A method of this run as figures and tables call it."""
+        if method == "zero_filled":
+            return method_title(method)
+        return self.label if method == "model" else f"{self.label}, {method_title(method)}"
+
+
+def read_records(runs: list[Path], device: torch.device) -> list[Record]:
+    """The runs in their order. Raises ValueError if one is named twice or can't be read."""
+    folders = [checkpoint.run_directory(checkpoint.find(run)).resolve() for run in runs]
+    for run, folder in zip(runs, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise ValueError(f"{run}: named twice; runs are compared with other runs")
+    return [_read(*found, device) for found in zip(runs, folders, _labels(folders), strict=True)]
+
+
+def _read(run: Path, folder: Path, label: str, device: torch.device) -> Record:
+    _, found, config = load_run(run, [])
+    model = checkpoint.load_model(found, config, device)
+    history, summary = folder / "metrics.jsonl", folder / "validate" / "metrics.json"
+    try:
+        lines = history.read_text().splitlines() if history.exists() else []
+        return Record(
+            label,
+            folder,
+            found.progress.step,
+            config,
+            model,
+            [json.loads(line) for line in lines if line.endswith("}")],  # the last may be half written
+            json.loads(summary.read_text()) if summary.exists() else None,
+        )
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{folder}: metrics.jsonl or validate/metrics.json is not JSON ({error})") from None
+
+
+def _labels(folders: list[Path]) -> list[str]:
+    """The fewest last parts of each path that tell them all apart."""
+    for depth in range(1, max(len(folder.parts) for folder in folders) + 1):
+        labels = ["/".join(folder.parts[-depth:]) for folder in folders]
+        if len(set(labels)) == len(labels):
+            break
+    return labels
+
+
+def volume_scores(summary: dict[str, Any]) -> dict[tuple[str, int], dict[str, dict[str, Any]]]:
+    """Volumes of a metrics.json as {(method, acceleration): {fname: measures}}."""
+    scores: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}
+    for volume in summary["volumes"]:
+        key = (volume["method"], volume["acceleration"])
+        scores.setdefault(key, {})[volume["fname"]] = volume
+    return scores
+
+
+def check_alike(first: Record, other: Record) -> None:
+    """Raises ValueError unless both were validated with the same masks, on volumes that are the same.
+
+    Folders may have moved, and one run may have seen fewer volumes: what counts is that some are common, and
+    that their zero-filled images score alike.
+    """
+    where = f"{other.label} was validated on other data or masks than {first.label}"
+    settings = [_settings(record.summary["masks"]) for record in (first, other)]
+    common = [r for r, _ in settings[0].pairs if r in dict(settings[1].pairs)]
+    if settings[0].kind != settings[1].kind or not common:
+        raise ValueError(f"{where}: {_words(settings[1])}, there {_words(settings[0])}")
+    for r in common:
+        fractions = [one.center_fraction(r) for one in settings]
+        if fractions[0] != fractions[1]:
+            raise ValueError(f"{where}: center fraction at x{r} {fractions[1]:g}, there {fractions[0]:g}")
+    scores = [volume_scores(record.summary) for record in (first, other)]
+    for r in common:
+        zero = [one["zero_filled", r] for one in scores]
+        both = [fname for fname in zero[0] if fname in zero[1]]
+        if not both:
+            raise ValueError(f"{where}: no volume in common")
+        for fname in both:
+            values = [one[fname]["psnr"] for one in zero]
+            if abs(values[0] - values[1]) > SAME_ZERO_FILLED:
+                raise ValueError(
+                    f"{where}: zero-filled {fname} at x{r} has {values[1]:.2f} dB, there {values[0]:.2f}"
+                )
+
+
+def _settings(masks: dict[str, Any]) -> MaskSettings:
+    return MaskSettings.make(masks["kind"], masks["accelerations"], masks["center_fractions"])
+
+
+def _words(settings: MaskSettings) -> str:
+    return f"{settings.kind} masks at {', '.join(f'x{r}' for r, _ in settings.pairs)}"
