@@ -1,14 +1,15 @@
 """How far a mean over volumes may be from that over all volumes: percentile bootstrap."""
 
-from functools import cache
+from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
-RESAMPLES = 2000
+RESAMPLES = 10_000
 LEVEL = 0.95
 
 
-def bootstrap_interval(values: list[float]) -> list[float] | None:
+def bootstrap_interval(values: Sequence[float]) -> list[float] | None:
     """The interval of the mean that holds LEVEL of the means of resampled volumes; None of a single one.
 
     Efron & Tibshirani 1993, chapter 13. The resamples follow from the number of values alone, so that the
@@ -21,6 +22,6 @@ def bootstrap_interval(values: list[float]) -> list[float] | None:
     return [float(bound) for bound in np.percentile(means, [tail, 100 - tail])]
 
 
-@cache
+@lru_cache(maxsize=8)
 def _resamples(count: int) -> np.ndarray:
     return np.random.default_rng(0).integers(count, size=(RESAMPLES, count))
