@@ -1,6 +1,7 @@
 """Scores of every volume at every acceleration, for a model and what it is compared with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from config.schema import Config
-from fastmri.dataset import to_device
+from fastmri.dataset import Slice, to_device
 from fastmri.masks import achieved_acceleration
 from fastmri.metrics import psnr_of_error, volume_metrics
 from fastmri.spectrum import texture
@@ -18,6 +19,7 @@ from trainer.distributed import Process, gather
 from trainer.estimates import Estimates, estimate, join
 from trainer.figures import Panel
 from trainer.log import progress_bar
+from trainer.methods import Methods
 
 
 class Measures(NamedTuple):
@@ -68,7 +70,7 @@ class Evaluation(NamedTuple):
     scores: list[Score]
     spreads: list[Spread]  # of a stochastic model, else empty
     examples: list[Example]
-    seconds_per_slice: float  # of one draw of the model, with its transfers, on this process
+    seconds_per_slice: float  # of one draw of the model, or of all methods, with transfers, on this process
 
 
 class Result(NamedTuple):
@@ -85,15 +87,22 @@ EXAMPLES = 3  # volumes of which a slice is drawn
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, volumes: list[Volume], config: Config, process: Process) -> Evaluation:
-    """Score the model, in evaluation mode, and the zero-filled image; the same on every process.
+def evaluate(
+    model: nn.Module | None,
+    volumes: list[Volume],
+    config: Config,
+    process: Process,
+    methods: Methods | None = None,
+) -> Evaluation:
+    """Score a model in evaluation mode, if any, methods and the zero-filled image; the same on every process.
 
     Holds one volume at a time, so memory does not grow with their number.
     """
     position = {volume.fname: k for k, volume in enumerate(volumes)}
     shown = {volume.fname for volume in _first_of_each(volumes)}
     scores, spreads, examples, seconds = [], [], [], []
-    for result in _volume_results(model, volumes, config, process):
+    compute = partial(estimate, model, config=config, methods=methods or {})
+    for result in _volume_results(compute, volumes, config, process):
         found = _score(result)
         scores += found
         spreads += _spread(result)
@@ -120,7 +129,7 @@ def _first_of_each(volumes: list[Volume]) -> list[Volume]:
 
 
 def _volume_results(
-    model: nn.Module, volumes: list[Volume], config: Config, process: Process
+    compute: Callable[[Slice], Estimates], volumes: list[Volume], config: Config, process: Process
 ) -> Iterator[Result]:
     """Whole volumes, as soon as their last slice is computed."""
     named = {volume.fname: volume for volume in volumes}
@@ -129,7 +138,7 @@ def _volume_results(
     shown = {"desc": "validate", "unit": "batch", "leave": False, "disable": not process.main}
     with progress_bar(total=len(loader), **shown) as bar:
         for batch in loader:
-            parts.append((batch.target[:, 0], estimate(model, to_device(batch, process.device), config)))
+            parts.append((batch.target[:, 0], compute(to_device(batch, process.device))))
             bar.update()
             volume = named[batch.fname[0]]
             if sum(len(target) for target, _ in parts) == volume.num_slices:
