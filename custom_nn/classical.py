@@ -7,6 +7,7 @@ volume. sigpy takes seconds to import, and is imported where it computes.
 """
 
 from collections.abc import Callable
+from itertools import count
 from math import log2
 
 import numpy as np
@@ -16,12 +17,13 @@ from torch import Tensor, nn
 from custom_nn.model import Noise, Reconstruction
 from fastmri.physics import apply_mask, center_columns, measured_scale, middle_slice, zero_filled
 
+Shrink = Callable[[float, np.ndarray], np.ndarray]  # step, image (H, W) -> image
 Solve = Callable[[np.ndarray, np.ndarray], np.ndarray]  # data (H, W), mask (1, W) -> image (H, W), complex64
 
 # Dual step of total variation for images of maximum 1, by trial: at 128 pixels, x4 and x8, a hundred
 # iterations come within 0.1 dB of a thousand; with sigpy's own, 1, four hundred stay 0.7 to 1.4 dB away.
 DUAL_STEP = 0.02
-WAVELET, TAPS, LEVELS = "db4", 8, 3
+WAVELET, LEVELS = "haar", 3  # by trial: above db2, db4, and 4 levels in PSNR
 
 
 class LowPass(nn.Module):
@@ -64,9 +66,10 @@ class TotalVariation(nn.Module):
 
 
 class Wavelet(nn.Module):
-    """R is the l1 norm of Daubechies wavelet coefficients, by accelerated proximal gradient steps.
+    """R is the l1 norm of Haar wavelet coefficients, by accelerated proximal gradient steps on moving grids.
 
-    FISTA: Beck and Teboulle 2009, SIAM J. Imaging Sci. 2, eq. 4.1 to 4.3.
+    FISTA: Beck and Teboulle 2009, SIAM J. Imaging Sci. 2, eq. 4.1 to 4.3. On a fixed grid PSNR was about 1 dB
+    lower at x4.
     """
 
     stochastic = False
@@ -84,11 +87,27 @@ class Wavelet(nn.Module):
         from sigpy import linop
         from sigpy.prox import L1Reg, UnitaryTransform
 
-        possible = int(log2(max(min(data.shape) / (TAPS - 1), 1)))  # deeper ones would be all border
-        levels = min(LEVELS, possible)
+        levels = min(LEVELS, int(log2(min(data.shape))))
         wavelet = linop.Wavelet(data.shape, wave_name=WAVELET, level=levels)
-        regularizer = UnitaryTransform(L1Reg(wavelet.oshape, np.float32(self.weight)), wavelet)
-        return _minimize(data, mask, self.iterations, proxg=regularizer, alpha=1)  # ||M F|| = 1
+        threshold = UnitaryTransform(L1Reg(wavelet.oshape, np.float32(self.weight)), wavelet)
+        shrink = _shifted(threshold, 2**levels)
+        return _minimize(data, mask, self.iterations, proxg=shrink, alpha=1)  # ||M F|| = 1
+
+
+def _shifted(shrink: Shrink, period: int) -> Shrink:
+    """A step that depends on the grid, of an image moved to another of its places each time (cycle spinning).
+
+    All period ** 2 places take turns, so that on the whole none is preferred (Coifman and Donoho 1995).
+    """
+    steps = count()
+
+    def shifted(size: float, image: np.ndarray) -> np.ndarray:
+        turn, row = divmod(next(steps), period)
+        place = row, (3 * row + turn) % period
+        moved = shrink(size, np.roll(image, place, (0, 1)))
+        return np.roll(moved, (-place[0], -place[1]), (0, 1))
+
+    return shifted
 
 
 def _minimize(data: np.ndarray, mask: np.ndarray, iterations: int, **options) -> np.ndarray:
