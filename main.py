@@ -56,7 +56,7 @@ def train(config: Path, overrides: list[str], out: Path) -> int:
 
 
 def validate(run: Path, overrides: list[str], out: Path | None) -> int:
-    """PSNR, SSIM and NMSE of a run beside the zero-filled image"""
+    """PSNR, SSIM and NMSE of a run, or of a method without training, beside the zero-filled image"""
     from trainer import distributed
     from trainer.validate import load_run, validate
 
@@ -84,7 +84,7 @@ def calibrate(run: Path, data: Path, overrides: list[str]) -> int:
 
 
 def reconstruct(run: Path, source: Path, out: Path, overrides: list[str], device: str, **options: Any) -> int:
-    """reconstruct files from a checkpoint"""
+    """reconstruct files from a checkpoint, or by a method without training"""
     from trainer.distributed import choose_device
     from trainer.reconstruct import reconstruct
     from trainer.validate import load_run
@@ -156,7 +156,9 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 def _validate_arguments(parser: argparse.ArgumentParser) -> None:
     _add_run(parser)
     _add_overrides(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (RUN/validate)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="where results go (RUN/validate, or runs/METHOD/validate)"
+    )
 
 
 def _calibrate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -205,7 +207,12 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="run directory or checkpoint file")
+    parser.add_argument(
+        "run",
+        type=Path,
+        metavar="RUN",
+        help="run directory or checkpoint file; or, without training: zero_filled, low_pass, tv, wavelet",
+    )
 
 
 def _add_overrides(parser: argparse.ArgumentParser) -> None:
@@ -269,6 +276,8 @@ COMMANDS = {
         [
             "validate runs/baseline",
             "validate runs/baseline data.path=data/other --out runs/baseline/other",
+            "validate runs/baseline validate.methods=[tv,wavelet,low_pass]",
+            "validate tv data.path=data/phantoms --out runs/tv",
         ],
     ),
     "calibrate": Command(
@@ -286,6 +295,7 @@ COMMANDS = {
             "reconstruct runs/baseline data/phantoms/singlecoil_val out --slice 4 --acceleration 8",
             "reconstruct runs/baseline/checkpoints/best.pt file1000001.h5 out",
             "reconstruct runs/generative file1000001.h5 out --slice 4 --samples 8 model.amplitude=0.5",
+            "reconstruct tv file1000001.h5 out --acceleration 8 'classical.tv_weights={8: 0.01}'",
         ],
     ),
     "compare": Command(

@@ -168,6 +168,7 @@ Model = Annotated[
 
 
 STOCHASTIC = ("generative", "generative_global")
+METHODS = ("zero_filled", "low_pass", "tv", "wavelet")  # those without training
 
 
 class Loss(Options):
@@ -246,6 +247,32 @@ class Validate(Options):
     learned: Literal["disk", "download", "off"] = Field(
         "disk", description="LPIPS and DISTS beside them: if their weights are on disk, or may be downloaded"
     )
+    methods: list[Literal["zero_filled", "low_pass", "tv", "wavelet", "donor"]] = Field(
+        [], description="methods without training beside the model, in the command; zero_filled always is"
+    )
+
+
+def _spaced(weights: object) -> object:
+    """YAML takes {8:0.01} for a name without a value, and 8:0.01 for 480.01."""
+    if isinstance(weights, dict) and None in weights.values():
+        raise ValueError("is written as {4: 0.003, 8: 0.005}, with spaces, and in quotes on a command line")
+    return weights
+
+
+Weights = Annotated[
+    dict[Annotated[int, Field(ge=2)], Annotated[float, Field(ge=0)]], BeforeValidator(_spaced)
+]  # by acceleration
+
+
+class Classical(Options):
+    """Compressed sensing, of slices over the maximum of their zero-filled image."""
+
+    tv_weights: Weights | None = Field(
+        None, description="of total variation, as {4: 0.003, 8: 0.005}; null: tuned on training data"
+    )
+    wavelet_weights: Weights | None = Field(None, description="of the wavelets' l1 norm, alike")
+    iterations: int = Field(100, ge=1, description="per slice")
+    tune_slices: int = Field(8, ge=1, description="slices to tune on, each of another training volume")
 
 
 class Config(Options):
@@ -260,6 +287,7 @@ class Config(Options):
     adversarial: Adversarial = Adversarial()
     train: Train = Train()
     validation: Validate = Field(Validate(), alias="validate")
+    classical: Classical = Classical()
 
     @model_validator(mode="after")
     def _fitting(self) -> "Config":

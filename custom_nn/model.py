@@ -41,6 +41,7 @@ def build_model(name: str, options: dict) -> nn.Module:
     """
     # here, because these files need the contract above
     from custom_nn.adaptive_cs_net import AdaptiveCSNet
+    from custom_nn.classical import LowPass, TotalVariation, Wavelet
     from custom_nn.generative import Generative
     from custom_nn.generative_global import GenerativeGlobal
     from custom_nn.pix2pix import Pix2Pix
@@ -53,6 +54,9 @@ def build_model(name: str, options: dict) -> nn.Module:
         "pix2pix": Pix2Pix,
         "unet": UNet,
         "zero_filled": ZeroFilled,
+        "low_pass": LowPass,
+        "tv": TotalVariation,
+        "wavelet": Wavelet,
     }
     return models[name](**options)
 

@@ -3,6 +3,8 @@
 It passes every test of data consistency, because these see the measured samples alone.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,14 @@ from fastmri.physics import middle_slice, replace_sampled
 from fastmri.volumes import Volume, read_patient
 
 
-def choose_donors(volumes: list[Volume]) -> dict[str, Volume]:
+class Donation(NamedTuple):
+    """A volume, and whose null space it gets."""
+
+    volume: Volume
+    donor: Volume
+
+
+def choose_donors(volumes: list[Volume]) -> dict[str, Donation]:
     """For each volume, by file name, the one half-way round the list among those of other patients.
 
     Raises ValueError where there is nobody else.
@@ -25,12 +34,13 @@ def choose_donors(volumes: list[Volume]) -> dict[str, Volume]:
         others = [k for k in around if patients[k] != patient]
         if not others:
             raise ValueError(f"donor: {volume.path} has no other patient beside it; leave donor out")
-        donors[volume.fname] = volumes[others[len(others) // 2]]
+        donors[volume.fname] = Donation(volume, volumes[others[len(others) // 2]])
     return donors
 
 
-def donor_image(batch: Slice, volume: Volume, donor: Volume) -> Tensor:
+def donor_image(batch: Slice, donation: Donation) -> Tensor:
     """Slices with the donor's at about the same place in their null space: complex64 (N, 1, H, W)."""
+    volume, donor = donation
     measured, images = middle_slice(batch.masked_kspace), []
     for slice_num in batch.slice_num:
         hybrid = read_hybrid(donor, slice_num * donor.num_slices // volume.num_slices, 1)

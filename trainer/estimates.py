@@ -13,7 +13,9 @@ from fastmri.fourier import fft1c
 from fastmri.physics import apply_mask, middle_slice
 from fastmri.posterior import sample_counts, squared_errors
 from fastmri.spectrum import ring_sums
+from trainer.donor import Donation, donor_image
 from trainer.draws import evaluation_draws
+from trainer.methods import Methods
 from trainer.objectives import magnitude
 
 
@@ -32,26 +34,43 @@ class Estimates(NamedTuple):
     energy: Tensor  # float64 (): ||y||^2
     std: Tensor | None  # float32 (S, h, w) of a stochastic model's samples
     errors: Tensor | None  # float64 (counts,) squared errors of the means of 1, 2, 4, ... samples
-    seconds: float  # of the model, with its transfers
+    seconds: float  # of the model, with its transfers; without a model, of the methods
 
 
-def estimate(model: nn.Module, batch: Slice, config: Config) -> Estimates:
-    """Everything about a batch of one volume: the model's draws beside the zero-filled image."""
-    zero = ZeroFilled()(batch.masked_kspace, batch.mask, None)
+def estimate(
+    model: nn.Module | None,
+    batch: Slice,
+    config: Config,
+    methods: Methods | None = None,
+    donors: dict[str, Donation] | None = None,
+) -> Estimates:
+    """Everything about a batch of one volume: the zero-filled image, the methods', and the model's draws."""
     started = time.perf_counter()
-    draws = evaluation_draws(model, batch, config.seed, config.draws)
-    magnitudes = torch.stack([_magnitude(draw.image, batch) for draw in draws])  # (P, N, h, w)
-    samples = magnitudes.cpu()  # waits for the device
+    images = method_images(methods or {}, batch)
+    if donors is not None:
+        image = donor_image(batch, donors[batch.fname[0]])
+        images["donor"] = (image, _magnitude(image, batch))
+    std = errors = None
+    if model is not None:
+        started = time.perf_counter()
+        draws = evaluation_draws(model, batch, config.seed, config.draws)
+        magnitudes = torch.stack([_magnitude(draw.image, batch) for draw in draws])  # (P, N, h, w)
+        images |= named_images(draws, magnitudes, batch)
+        samples = magnitudes.cpu()  # waits for the device
     seconds = time.perf_counter() - started
-    images = {"zero_filled": (zero.image, _magnitude(zero.image, batch))}
-    images |= named_images(draws, magnitudes, batch)
-    if not model.stochastic:
-        std = errors = None
-    else:
+    if model is not None and model.stochastic:
         std = samples.std(0) if len(samples) > 1 else torch.zeros_like(samples[0])
         errors = squared_errors(samples, batch.target[:, 0].cpu(), sample_counts(len(samples)))
-    methods = {name: _estimate(image, size, batch) for name, (image, size) in images.items()}
-    return Estimates(methods, energy(middle_slice(batch.masked_kspace)), std, errors, seconds)
+    found = {name: _estimate(image, size, batch) for name, (image, size) in images.items()}
+    return Estimates(found, energy(middle_slice(batch.masked_kspace)), std, errors, seconds)
+
+
+def method_images(methods: Methods, batch: Slice) -> dict[str, tuple[Tensor, Tensor]]:
+    """Complex image and magnitude of zero-filled, and of every method at the batch's acceleration."""
+    modules = {"zero_filled": ZeroFilled()}
+    modules |= {name: alike[batch.acceleration[0]] for name, alike in methods.items()}
+    found = {name: module(batch.masked_kspace, batch.mask, None).image for name, module in modules.items()}
+    return {name: (image, _magnitude(image, batch)) for name, image in found.items()}
 
 
 def named_images(

@@ -1,6 +1,7 @@
 """Scores of every volume at every acceleration, for a model and what it is compared with."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -8,13 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from config.schema import Config
-from fastmri.dataset import to_device
+from fastmri.dataset import Slice, to_device
 from fastmri.volumes import Volume
 from trainer.data import evaluation_loader
 from trainer.distributed import Process, gather
+from trainer.donor import choose_donors
 from trainer.estimates import Estimates, estimate, join
 from trainer.figures import Panel
 from trainer.log import progress_bar
+from trainer.methods import Methods
 from trainer.perceptual import Perceptual
 from trainer.scores import Result, Score, Spread, score, spread, trusts
 from trainer.trust import Trust
@@ -34,7 +37,7 @@ class Evaluation(NamedTuple):
     spreads: list[Spread]  # of a stochastic model, else empty
     trusts: list[Trust]  # likewise
     examples: list[Example]
-    seconds_per_slice: float  # of one draw of the model, with its transfers, on this process
+    seconds_per_slice: float  # of one draw of the model, or of all methods, with transfers, on this process
 
 
 EXAMPLES = 3  # volumes of which a slice is drawn
@@ -42,13 +45,14 @@ EXAMPLES = 3  # volumes of which a slice is drawn
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module,
+    model: nn.Module | None,
     volumes: list[Volume],
     config: Config,
     process: Process,
+    methods: Methods | None = None,
     perceptual: Perceptual | None = None,
 ) -> Evaluation:
-    """Score the model, in evaluation mode, and the zero-filled image; the same on every process.
+    """Score a model in evaluation mode, if any, methods and the zero-filled image; the same on every process.
 
     With `perceptual`, also by its metrics, which take longer. Holds one volume at a time, so memory does not
     grow with their number.
@@ -56,7 +60,10 @@ def evaluate(
     position = {volume.fname: k for k, volume in enumerate(volumes)}
     shown = {volume.fname for volume in _first_of_each(volumes)}
     scores, spreads, believed, examples, seconds = [], [], [], [], []
-    for result in _volume_results(model, volumes, config, process):
+    with_donor = methods is not None and "donor" in config.validation.methods
+    donors = choose_donors(volumes) if with_donor else None
+    compute = partial(estimate, model, config=config, methods=methods, donors=donors)
+    for result in _volume_results(compute, volumes, config, process):
         found = score(result, perceptual)
         scores += found
         spreads += spread(result)
@@ -85,7 +92,7 @@ def _first_of_each(volumes: list[Volume]) -> list[Volume]:
 
 
 def _volume_results(
-    model: nn.Module, volumes: list[Volume], config: Config, process: Process
+    compute: Callable[[Slice], Estimates], volumes: list[Volume], config: Config, process: Process
 ) -> Iterator[Result]:
     """Whole volumes, as soon as their last slice is computed."""
     named = {volume.fname: volume for volume in volumes}
@@ -94,7 +101,7 @@ def _volume_results(
     shown = {"desc": "validate", "unit": "batch", "leave": False, "disable": not process.main}
     with progress_bar(total=len(loader), **shown) as bar:
         for batch in loader:
-            parts.append((batch.target[:, 0], estimate(model, to_device(batch, process.device), config)))
+            parts.append((batch.target[:, 0], compute(to_device(batch, process.device))))
             bar.update()
             volume = named[batch.fname[0]]
             if sum(len(target) for target, _ in parts) == volume.num_slices:

@@ -19,10 +19,12 @@ from fastmri.scan import scan_volumes
 from fastmri.volumes import Volume, describe_volume, read_acceleration, read_kspace, read_mask, read_target
 from trainer import checkpoint
 from trainer.data import mask_settings
+from trainer.distributed import Process
 from trainer.draws import evaluation_draws
 from trainer.estimates import energy, misfit, named_images
 from trainer.figures import Panel, draw_panels
 from trainer.log import progress_bar
+from trainer.methods import build_method, weights_of_files
 from trainer.objectives import magnitude
 from trainer.trust import Bounds
 from trainer.validate import Run, run_calibration
@@ -59,16 +61,17 @@ def reconstruct(
     Wrong requests are told before anything is written; damaged files of a folder are named and left out.
     """
     config = run.config
-    model = checkpoint.load_model(run.found, config, device)
-    if samples > 1 and not model.stochastic:
-        raise ValueError(f"--samples {samples}: {config.model.name} draws no noise, it has one sample")
+    if samples > 1 and not run.stochastic:
+        raise ValueError(f"--samples {samples}: {run.name} draws no noise, it has one sample")
     volumes = scan_volumes(source) if source.is_dir() else [describe_volume(source)]
     plans = [(volume, choose_sampling(volume, acceleration, config)) for volume in volumes]
     _check_requests(volumes, out, slice_num)
+    models = load_models(run, sorted({sampling.acceleration for _, sampling in plans}), device)
     out.mkdir(parents=True, exist_ok=True)
     calibrations, written = run_calibration(run, samples), []
     for volume, sampling in progress_bar(plans, desc="reconstruct", unit="file", disable=len(plans) == 1):
         try:
+            model = models[sampling.acceleration]
             result = reconstruct_volume(model, volume, sampling, config, samples, device)
         except ValueError as error:
             if len(plans) == 1:
@@ -84,6 +87,14 @@ def reconstruct(
         elif bounds:
             logger.info("{}: {}", volume.fname, bounds.line())
     return written
+
+
+def load_models(run: Run, accelerations: list[int], device: torch.device) -> dict[int, nn.Module]:
+    """What reconstructs at each acceleration: always the checkpoint's model, or a method with its weight."""
+    if run.found:
+        return dict.fromkeys(accelerations, checkpoint.load_model(run.found, run.config, device))
+    weights = weights_of_files(accelerations, run.config, Process(device))
+    return {r: build_method(run.name, weights, r, run.config) for r in accelerations}
 
 
 def _check_requests(volumes: list[Volume], out: Path, slice_num: int | None) -> None:

@@ -1,4 +1,4 @@
-"""The `validate` command: a checkpoint on a validation set."""
+"""The `validate` command: a checkpoint, or a method without training, on a validation set."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -6,28 +6,49 @@ from typing import Any, NamedTuple
 from loguru import logger
 
 from config.load import make_config, plain_config
-from config.schema import STOCHASTIC, Config
+from config.schema import METHODS, STOCHASTIC, Config
 from trainer import checkpoint
 from trainer.calibration import Calibrations, calibration_terms, read_calibration
 from trainer.data import data_folder, find_volumes
 from trainer.distributed import Process
 from trainer.evaluate import Evaluation, evaluate
 from trainer.figures import draw_panels
+from trainer.methods import build_methods, choose_weights, describe
 from trainer.perceptual import Perceptual
 from trainer.summary import summarize, trust_rows, write_summary
 from trainer.tables import format_perceptual, format_posterior, format_rows, format_trust
 
 
 class Run(NamedTuple):
-    """A checkpoint to evaluate, with the options to evaluate it by."""
+    """What to evaluate, with the options to evaluate it by."""
 
-    path: Path
-    found: checkpoint.Checkpoint
+    path: Path  # of a checkpoint, or the name of a method
+    found: checkpoint.Checkpoint | None  # None: a method without training
     config: Config
+
+    @property
+    def name(self) -> str:
+        """As titles have it."""
+        return self.config.model.name if self.found else str(self.path)
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether it has more than one sample."""
+        return self.found is not None and self.config.model.name in STOCHASTIC
+
+    @property
+    def default_out(self) -> Path:
+        """Where `validate` writes unless told."""
+        return (checkpoint.run_directory(self.path) if self.found else Path("runs", self.name)) / "validate"
 
 
 def load_run(run: Path, overrides: list[str]) -> Run:
-    """A run's checkpoint, its config changed by overrides; the model that its weights fit can't change."""
+    """A run's checkpoint, its config changed by overrides; the model that its weights fit can't change.
+
+    A name that is no path means a method without training, under the default options and the overrides.
+    """
+    if not run.exists():
+        return _load_method(str(run), overrides)
     path = checkpoint.find(run)
     found = checkpoint.load(path)
     config = make_config(plain_config(found.config), overrides)
@@ -40,42 +61,51 @@ def load_run(run: Path, overrides: list[str]) -> Run:
     return Run(path, found, config)
 
 
+def _load_method(name: str, overrides: list[str]) -> Run:
+    if name not in METHODS:
+        raise ValueError(f"{name}: neither a run or checkpoint, nor a method; those are {', '.join(METHODS)}")
+    config = make_config({}, overrides)
+    methods = ",".join(dict.fromkeys([name, *config.validation.methods]))
+    return Run(Path(name), None, make_config(plain_config(config), [f"validate.methods=[{methods}]"]))
+
+
 def _knobs(model: dict) -> dict:
     """Options of a model that its weights don't depend on."""
     return {"amplitude": model["amplitude"]} if "amplitude" in model else {}
 
 
 def validate(run: Run, out: Path | None, process: Process) -> dict[str, Any]:
-    """Score a run's model; writes metrics.json, metrics.csv and pictures; gives the first."""
+    """Score a run's model and methods; writes metrics.json, metrics.csv and pictures; gives the first."""
     config = run.config
     volumes = find_volumes(config, "val")
-    model = checkpoint.load_model(run.found, config, process.device)
-    logger.info(
-        "{}, step {}: {} volumes on {}", run.path, run.found.progress.step, len(volumes), process.device
-    )
+    model = checkpoint.load_model(run.found, config, process.device) if run.found else None
+    weights = choose_weights(config, process)
+    step = f", step {run.found.progress.step}" if run.found else ""
+    logger.info("{}{}: {} volumes on {}", run.path, step, len(volumes), process.device)
+    methods = build_methods(weights, config.masks.accelerations, config)
     options = config.validation
     perceptual = Perceptual(options.learned, process.device) if options.perceptual else None
-    evaluation = evaluate(model, volumes, config, process, perceptual)
+    evaluation = evaluate(model, volumes, config, process, methods, perceptual)
     logger.info("{:.4f} s per slice{}", evaluation.seconds_per_slice, " and sample" * (config.draws > 1))
-    summary = summarize(evaluation, config, data_folder(config, "val"))
+    summary = summarize(evaluation, config, data_folder(config, "val")) | describe(weights, config)
     if calibrations := run_calibration(run, config.draws):
         summary["trust"] = trust_rows(evaluation.trusts, calibrations)
     if perceptual:
         summary["missing"] = perceptual.missing
     if process.main:
-        write_results(summary, evaluation, config, out or checkpoint.run_directory(run.path) / "validate")
+        write_results(summary, evaluation, run, out or run.default_out)
     return summary
 
 
 def run_calibration(run: Run, samples: int) -> Calibrations | None:
     """What `calibrate` learnt of this checkpoint at so many samples, if it did."""
-    if run.config.model.name not in STOCHASTIC or samples < 2:
+    if not run.stochastic or samples < 2:
         return None
     terms = calibration_terms(run.config, run.found.progress.step, samples)
     return read_calibration(checkpoint.run_directory(run.path), terms)
 
 
-def write_results(summary: dict[str, Any], evaluation: Evaluation, config: Config, out: Path) -> None:
+def write_results(summary: dict[str, Any], evaluation: Evaluation, run: Run, out: Path) -> None:
     """Print the table and where everything is; draw a picture per acceleration."""
     write_summary(summary, out)
     print(format_rows(summary["rows"]), end="\n\n")
@@ -86,8 +116,8 @@ def write_results(summary: dict[str, Any], evaluation: Evaluation, config: Confi
     if summary.get("trust"):
         print(format_trust(summary["trust"]), end="\n\n")
     pictures = []
-    for acceleration in config.masks.accelerations:
+    for acceleration in run.config.masks.accelerations:
         panels = [example.panel for example in evaluation.examples if example.acceleration == acceleration]
         pictures.append(out / f"x{acceleration}.png")
-        draw_panels(pictures[-1], panels, f"{config.model.name}, x{acceleration}")
+        draw_panels(pictures[-1], panels, f"{run.name}, x{acceleration}")
     print(*[out / "metrics.json", out / "metrics.csv", *pictures], sep="\n")

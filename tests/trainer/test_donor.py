@@ -1,5 +1,7 @@
 """The donor passes for consistent, and is found out by what it invents."""
 
+import json
+
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from fastmri.masks import evaluation_mask
 from fastmri.physics import apply_mask, middle_slice, null_space
 from fastmri.spectrum import INVENTED, null_space_measures, ring_sums
 from fastmri.volumes import describe_volume, read_target
+from main import main
 from tests.conftest import write_tiny_volume
 from trainer.donor import choose_donors, donor_image
 
@@ -46,7 +49,7 @@ def test_a_donor_is_another_patient(volumes, tmp_path):
     donors = choose_donors(volumes)
     assert set(donors) == {volume.fname for volume in volumes}
     for volume in volumes:
-        assert donors[volume.fname].path != volume.path
+        assert donors[volume.fname].donor.path != volume.path
     same = [write_tiny_volume(tmp_path / "same" / f"file{k}.h5", seed=0) for k in (7, 8)]
     with pytest.raises(ValueError, match="has no other patient beside it"):
         choose_donors([describe_volume(path) for path in same])
@@ -55,7 +58,7 @@ def test_a_donor_is_another_patient(volumes, tmp_path):
 def test_measured_samples_are_kept_and_the_rest_is_found_out(volumes):
     for volume in volumes:
         batch = slices_of(volume)
-        image = donor_image(batch, volume, choose_donors(volumes)[volume.fname])
+        image = donor_image(batch, choose_donors(volumes)[volume.fname])
         measured = middle_slice(batch.masked_kspace)
         misfit = apply_mask(fft1c(image), batch.mask) - measured
         assert misfit.norm() < 1e-5 * measured.norm()
@@ -73,3 +76,18 @@ def test_fitting_keeps_the_centre(size):
     fitted = center_fit(image, size)
     assert fitted.shape == (1, *size)
     assert fitted[0, size[0] // 2, size[1] // 2] == 1
+
+
+def test_validate_finds_the_donor_out(tiny_run, tmp_path, capsys):
+    """In the same table as a model: it passes for consistent, and its null space is invented."""
+    assert main(["validate", str(tiny_run), "validate.methods=[donor,low_pass]", "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "metrics.json").read_text())["rows"]
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    assert methods == ["zero_filled", "low_pass", "donor", "model"]
+    for row in rows:
+        if row["method"] == "donor":
+            assert row["dc_residual"]["mean"] < 1e-5
+            assert row["hallucination"]["mean"] > INVENTED
+        if row["method"] == "zero_filled":
+            assert row["hallucination"]["mean"] == 0
+    assert "donor" in capsys.readouterr().out
