@@ -68,6 +68,21 @@ def validate(run: Path, overrides: list[str], out: Path | None) -> int:
     return 0
 
 
+def calibrate(run: Path, data: Path, overrides: list[str]) -> int:
+    """learn how wide a generative run's intervals must be to hold the truth"""
+    from trainer import distributed
+    from trainer.calibrate import calibrate_run
+    from trainer.validate import load_run
+
+    held_out = data / "singlecoil_val"
+    found = load_run(run, [*overrides, f"data.val={held_out if held_out.is_dir() else data}"])
+    process = distributed.find_process(found.config.device)
+    _console(quiet=not process.main)
+    with distributed.group(process):
+        print(calibrate_run(found, process))
+    return 0
+
+
 def reconstruct(run: Path, source: Path, out: Path, overrides: list[str], device: str, **options: Any) -> int:
     """reconstruct files from a checkpoint"""
     from trainer.distributed import choose_device
@@ -142,6 +157,14 @@ def _validate_arguments(parser: argparse.ArgumentParser) -> None:
     _add_run(parser)
     _add_overrides(parser)
     parser.add_argument("--out", type=Path, metavar="DIR", help="where results go (RUN/validate)")
+
+
+def _calibrate_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_run(parser)
+    parser.add_argument(
+        "data", type=Path, metavar="DATA", help="held-out volumes: singlecoil_val/ in it, or else its files"
+    )
+    _add_overrides(parser)
 
 
 def _reconstruct_arguments(parser: argparse.ArgumentParser) -> None:
@@ -246,6 +269,14 @@ COMMANDS = {
         [
             "validate runs/baseline",
             "validate runs/baseline data.path=data/other --out runs/baseline/other",
+        ],
+    ),
+    "calibrate": Command(
+        calibrate,
+        _calibrate_arguments,
+        [
+            "calibrate runs/generative data/held_out",
+            "calibrate runs/generative data/held_out validate.level=0.8 validate.samples=4",
         ],
     ),
     "reconstruct": Command(

@@ -147,13 +147,22 @@ class UNet(Options):
     data_consistency: bool = Field(False, description="put the measured samples back at the end")
 
 
+class Pix2Pix(UNet):
+    """U-Net with a super-resolution stage, as a peer."""
+
+    name: Literal["pix2pix"] = "pix2pix"
+    downsample: Literal[1, 2, 4] = Field(
+        1, description="the U-Net sees k-space's centre alone, 1/n of both axes, and its output is scaled up"
+    )
+
+
 def _named(model: object) -> object:
     """The baseline is the model where none is named."""
     return {"name": "adaptive_cs_net", **model} if isinstance(model, dict) else model
 
 
 Model = Annotated[
-    Annotated[AdaptiveCSNet | Generative | GenerativeGlobal | UNet, Field(discriminator="name")],
+    Annotated[AdaptiveCSNet | Generative | GenerativeGlobal | Pix2Pix | UNet, Field(discriminator="name")],
     BeforeValidator(_named),
 ]
 
@@ -228,9 +237,14 @@ class Train(Options):
 class Validate(Options):
     """Evaluation."""
 
-    batch_size: int = Field(8, ge=1, description="slices at once; changes no number")
+    batch_size: int = Field(8, ge=1, description="slices at once on a GPU; changes no figure")
     samples: int | None = Field(
         None, ge=1, le=64, description="samples per slice of a model that draws noise; null: 8"
+    )
+    level: float = Field(0.9, gt=0.5, lt=1, description="of the truth that calibrated intervals are to hold")
+    perceptual: bool = Field(True, description="MS-SSIM, HaarPSI, VSI and GMSD in the validate command")
+    learned: Literal["disk", "download", "off"] = Field(
+        "disk", description="LPIPS and DISTS beside them: if their weights are on disk, or may be downloaded"
     )
 
 

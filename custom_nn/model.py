@@ -43,12 +43,14 @@ def build_model(name: str, options: dict) -> nn.Module:
     from custom_nn.adaptive_cs_net import AdaptiveCSNet
     from custom_nn.generative import Generative
     from custom_nn.generative_global import GenerativeGlobal
+    from custom_nn.pix2pix import Pix2Pix
     from custom_nn.unet import UNet
 
     models = {
         "adaptive_cs_net": AdaptiveCSNet,
         "generative": Generative,
         "generative_global": GenerativeGlobal,
+        "pix2pix": Pix2Pix,
         "unet": UNet,
         "zero_filled": ZeroFilled,
     }

@@ -35,12 +35,13 @@ class UNet(nn.Module):
         scale = measured_scale(masked_kspace) if scale is None else scale
         measured = masked_kspace / scale
         image = zero_filled(measured)
-        image = middle_slice(image) + to_complex(self._correction(to_channels(image)))
+        image = middle_slice(image) + to_complex(self.correct(to_channels(image)))
         if self.data_consistency:
             image = replace_sampled(image, middle_slice(measured), mask)
         return Reconstruction(image * scale)
 
-    def _correction(self, x: Tensor) -> Tensor:  # (N, 2C, H, W) -> (N, 2, H, W)
+    def correct(self, x: Tensor) -> Tensor:
+        """What to add to the middle one of images (N, 2C, H, W): (N, 2, H, W)."""
         x, (height, width) = pad_to_multiple(x, 2 ** len(self.up))
         std = x.std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
         x, skips = x / std, []

@@ -16,6 +16,16 @@ def center_crop(image: Tensor, size: tuple[int, int]) -> Tensor:
     return image[..., top : top + size[0], left : left + size[1]]
 
 
+def center_fit(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Cropped or zero-padded to `size` on the last two axes, with what is at index N // 2 kept there."""
+    for axis, want in zip((-2, -1), size, strict=True):
+        full = image.shape[axis]
+        before = want // 2 - full // 2
+        margins = (before, want - full - before)
+        image = F.pad(image, margins if axis == -1 else (0, 0, *margins))
+    return image
+
+
 def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
     """Zero-pad the last two axes at the far end to a multiple; also gives the size to cut back to."""
     height, width = image.shape[-2:]

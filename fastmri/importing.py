@@ -75,17 +75,21 @@ def _write_all(found: _Found, out: Path, split: str | None, val_fraction: float,
     folder = out / f"singlecoil_{split or 'train'}"
     folder.mkdir(parents=True, exist_ok=True)
     skipped, written, subjects = list(found.skipped), [], []
+    firsts: dict[str, int] = {}  # the first volume of each subject stands for its name
     number = _next_number(out)
     for pictures in tqdm(found.volumes, desc="import", unit="volume", disable=None):
-        path = folder / f"file{number + len(written)}.h5"
+        current = number + len(written)
+        path = folder / f"file{current}.h5"
         try:
-            _import_one(pictures, path, **options)
+            patient = f"imported-{firsts.get(pictures.subject, current)}"
+            _import_one(pictures, path, patient, **options)
         except ValueError as error:
             logger.warning("{}: {}", pictures.path, error)
             skipped.append((pictures.path, str(error)))
         else:
             written.append(path)
             subjects.append(pictures.subject)
+            firsts.setdefault(pictures.subject, current)
     if split is None:
         # last, because only now is it known how many could be read
         written = _move_to_val(written, subjects, out / "singlecoil_val", val_fraction)
@@ -131,7 +135,7 @@ def _next_number(out: Path) -> int:
     return max(numbers, default=1000000) + 1
 
 
-def _import_one(pictures: Pictures, path: Path, *, snr, seed, matrix, acquisition) -> None:
+def _import_one(pictures: Pictures, path: Path, patient: str, *, snr, seed, matrix, acquisition) -> None:
     images = pictures.read()
     if images.dtype.kind in "biu":  # the magnitude of the smallest integer overflows
         images = images.astype(np.float32)
@@ -147,7 +151,7 @@ def _import_one(pictures: Pictures, path: Path, *, snr, seed, matrix, acquisitio
         acquisition=acquisition or pictures.acquisition,
         acquired=(0, size[1]),
         attributes={
-            "patient_id": "imported",
+            "patient_id": patient,
             "emulated": f"single-coil k-space emulated from images, {phase}, complex Gaussian noise",
             "source": pictures.name,
             "source_size": "x".join(map(str, images.shape[1:])),

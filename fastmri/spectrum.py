@@ -11,8 +11,10 @@ from torch import Tensor
 
 from fastmri.fourier import fft1c, spatial_frequency
 
-RINGS = 32  # from 0 to half a cycle per pixel; corners beyond are left out
+RINGS = 32  # from 0 to half a cycle per pixel
 HALF_BAND = RINGS // 2
+NOTHING = 1e-9  # of the truth's energy: what rounding puts into the null space
+INVENTED = 0.9  # a hallucination fraction above which null-space content is no better than another subject's
 
 
 class Texture(NamedTuple):
@@ -22,9 +24,17 @@ class Texture(NamedTuple):
     correlation: float  # with the truth, -1 to 1
 
 
-def ring_sums(image: Tensor, kspace: Tensor, mask: Tensor, acquired: tuple[int, int]) -> Tensor:
-    """Sums over a batch of the image's power, the truth's, and their product: float64 (3, RINGS).
+class NullSpace(NamedTuple):
+    """What a method put where nothing was measured (Bhadra et al. 2021, IEEE TMI 40(11))."""
 
+    error: float  # ||P (estimate - truth)|| / ||P truth||, P the projection onto the null space
+    hallucination: float  # part of the energy it put there that does not correlate with the truth, 0 to 1
+
+
+def ring_sums(image: Tensor, kspace: Tensor, mask: Tensor, acquired: tuple[int, int]) -> Tensor:
+    """Sums over a batch of the image's power, the truth's, and their product: float64 (3, RINGS + 1).
+
+    The last is of the corners beyond half a cycle per pixel, so that all are the null space's.
     image complex64 (N, 1, H, W); kspace, the truth's complete hybrid data, alike; mask (N, 1, 1, W);
     `acquired` is the range of columns that the scan holds, outside of which the truth is zero by definition.
     """
@@ -34,7 +44,7 @@ def ring_sums(image: Tensor, kspace: Tensor, mask: Tensor, acquired: tuple[int, 
     products = torch.stack([estimate.abs() ** 2, truth.abs() ** 2, (estimate * truth.conj()).real])
     sums = (products.double() * unmeasured).sum(dim=(1, 2))  # (3, H, W)
     rings = torch.zeros(3, RINGS + 1, dtype=torch.float64, device=image.device)
-    return rings.index_add_(1, _ring(image.shape[-2:], image.device).flatten(), sums.flatten(1))[:, :RINGS]
+    return rings.index_add_(1, _ring(image.shape[-2:], image.device).flatten(), sums.flatten(1))
 
 
 def _ring(size: tuple[int, int], device: torch.device) -> Tensor:
@@ -44,7 +54,23 @@ def _ring(size: tuple[int, int], device: torch.device) -> Tensor:
 
 def texture(sums: Tensor) -> Texture:
     """The two numbers of what `ring_sums` gave, added up over slices."""
-    power, truth, product = sums[:, HALF_BAND:].sum(1).tolist()
+    return _texture(*sums[:, HALF_BAND:RINGS].sum(1).tolist())
+
+
+def texture_curve(sums: Tensor) -> list[Texture]:
+    """The same for each of the RINGS rings."""
+    return [_texture(*ring) for ring in sums[:, :RINGS].T.tolist()]
+
+
+def null_space_measures(sums: Tensor) -> NullSpace:
+    """Error and hallucination fraction from the same sums: the transform is unitary."""
+    power, truth, product = sums.sum(1).tolist()
+    error = (max(power + truth - 2 * product, 0.0) / truth) ** 0.5 if truth else 0.0
+    explained = max(product, 0.0) ** 2 / (power * truth) if power * truth else 0.0
+    return NullSpace(error, max(1 - explained, 0.0) if power > NOTHING * truth else 0.0)
+
+
+def _texture(power: float, truth: float, product: float) -> Texture:
     return Texture(
         power / truth if truth else 0.0, product / (power * truth) ** 0.5 if power * truth else 0.0
     )

@@ -200,6 +200,13 @@ def read_mask(path: str | Path) -> np.ndarray:
     return mask
 
 
+def read_patient(path: str | Path) -> str | None:
+    """The file's name for its patient, if it has one."""
+    with _reading(path) as file:
+        value = file.attrs.get("patient_id")
+    return None if value is None else str(value)
+
+
 def read_acceleration(path: str | Path) -> int | None:
     """The nominal acceleration that an undersampled file states, if it does."""
     with _reading(path) as file:

@@ -21,7 +21,7 @@ class Estimate(NamedTuple):
     """One method on some slices."""
 
     magnitude: Tensor  # float32 (S, h, w)
-    rings: Tensor  # float64 (3, RINGS), see `ring_sums`
+    rings: Tensor  # float64 (3, RINGS + 1), see `ring_sums`
     misfit: Tensor  # float64 (): ||M F_w x - y||^2
 
 

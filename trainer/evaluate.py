@@ -9,50 +9,15 @@ from torch import Tensor, nn
 
 from config.schema import Config
 from fastmri.dataset import to_device
-from fastmri.masks import achieved_acceleration
-from fastmri.metrics import psnr_of_error, volume_metrics
-from fastmri.spectrum import texture
 from fastmri.volumes import Volume
 from trainer.data import evaluation_loader
 from trainer.distributed import Process, gather
 from trainer.estimates import Estimates, estimate, join
 from trainer.figures import Panel
 from trainer.log import progress_bar
-
-
-class Measures(NamedTuple):
-    """What is measured of a method's volume."""
-
-    psnr: float  # dB
-    ssim: float
-    nmse: float
-    power_ratio: float  # on unmeasured k-space above half the band
-    correlation: float  # there, with the truth
-    dc_residual: float  # ||M F x - y|| / ||y||
-
-
-class Score(NamedTuple):
-    """One method on one volume at one acceleration."""
-
-    method: str
-    fname: str
-    acceleration: int
-    acquisition: str
-    achieved_acceleration: float
-    metrics: Measures
-
-
-class Spread(NamedTuple):
-    """What the means of 1, 2, 4, ... samples of one volume score: to be held against the posterior's law."""
-
-    fname: str
-    acceleration: int
-    psnr: dict[int, float]  # number of samples -> dB
-
-    @property
-    def gap(self) -> float:
-        """PSNR of the largest mean over that of one sample, in dB."""
-        return self.psnr[max(self.psnr)] - self.psnr[1]
+from trainer.perceptual import Perceptual
+from trainer.scores import Result, Score, Spread, score, spread, trusts
+from trainer.trust import Trust
 
 
 class Example(NamedTuple):
@@ -67,47 +32,47 @@ class Evaluation(NamedTuple):
 
     scores: list[Score]
     spreads: list[Spread]  # of a stochastic model, else empty
+    trusts: list[Trust]  # likewise
     examples: list[Example]
     seconds_per_slice: float  # of one draw of the model, with its transfers, on this process
-
-
-class Result(NamedTuple):
-    """What was computed of one volume at one acceleration."""
-
-    volume: Volume
-    acceleration: int
-    mask: np.ndarray  # bool (W,)
-    target: np.ndarray  # float32 (S, h, w)
-    estimates: Estimates
 
 
 EXAMPLES = 3  # volumes of which a slice is drawn
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, volumes: list[Volume], config: Config, process: Process) -> Evaluation:
+def evaluate(
+    model: nn.Module,
+    volumes: list[Volume],
+    config: Config,
+    process: Process,
+    perceptual: Perceptual | None = None,
+) -> Evaluation:
     """Score the model, in evaluation mode, and the zero-filled image; the same on every process.
 
-    Holds one volume at a time, so memory does not grow with their number.
+    With `perceptual`, also by its metrics, which take longer. Holds one volume at a time, so memory does not
+    grow with their number.
     """
     position = {volume.fname: k for k, volume in enumerate(volumes)}
     shown = {volume.fname for volume in _first_of_each(volumes)}
-    scores, spreads, examples, seconds = [], [], [], []
+    scores, spreads, believed, examples, seconds = [], [], [], [], []
     for result in _volume_results(model, volumes, config, process):
-        found = _score(result)
+        found = score(result, perceptual)
         scores += found
-        spreads += _spread(result)
+        spreads += spread(result)
+        believed += trusts(result)
         seconds.append(result.estimates.seconds / len(result.target) / config.draws)
         if result.volume.fname in shown:
             examples.append(Example(result.acceleration, _panel(result, found)))
     order = {acceleration: k for k, acceleration in enumerate(config.masks.accelerations)}
 
-    def place(found: Score | Spread) -> tuple[int, int]:
+    def place(found: Score | Spread | Trust) -> tuple[int, int]:
         return position[found.fname], order[found.acceleration]
 
     return Evaluation(
         sorted(gather(scores, process), key=place),
         sorted(gather(spreads, process), key=place),
+        sorted(gather(believed, process), key=place),
         gather(examples, process),
         float(np.mean(seconds or [0.0])),
     )
@@ -139,35 +104,6 @@ def _volume_results(
                 parts = []
 
 
-def _score(result: Result) -> list[Score]:
-    """Raises ValueError that names the file if it can't be scored: nothing may hide in a mean."""
-    volume, target = result.volume, result.target
-    achieved = achieved_acceleration(result.mask, volume.acquired)
-    scores = []
-    for name, found in result.estimates.methods.items():
-        prediction = found.magnitude.numpy()
-        if not (np.isfinite(prediction).all() and np.isfinite(target).all() and target.any()):
-            raise ValueError(
-                f"{volume.path}: {name} at x{result.acceleration}, or its target, is not finite or all zero; "
-                "`check` tells more of the file"
-            )
-        energy = result.estimates.energy
-        residual = float((found.misfit / energy).sqrt()) if energy else 0.0
-        measures = Measures(*volume_metrics(target, prediction), *texture(found.rings), residual)
-        scores.append(Score(name, volume.fname, result.acceleration, volume.acquisition, achieved, measures))
-    return scores
-
-
-def _spread(result: Result) -> list[Spread]:
-    errors = result.estimates.errors
-    if errors is None:
-        return []
-    top, pixels = float(result.target.max()), result.target.size
-    values = [psnr_of_error(error / pixels, top) for error in errors.tolist()]
-    counts = [2**k for k in range(len(values))]
-    return [Spread(result.volume.fname, result.acceleration, dict(zip(counts, values, strict=True)))]
-
-
 def _panel(result: Result, scores: list[Score]) -> Panel:
     middle = result.volume.num_slices // 2
     estimates = result.estimates
@@ -178,12 +114,3 @@ def _panel(result: Result, scores: list[Score]) -> Panel:
         std=None if estimates.std is None else estimates.std[middle].numpy(),
         captions={s.method: f"volume: {s.metrics.psnr:.2f} dB / SSIM {s.metrics.ssim:.3f}" for s in scores},
     )
-
-
-def mean_gaps(spreads: list[Spread]) -> dict[int, float]:
-    """Mean over volumes of the gap to one sample in dB, by acceleration."""
-    accelerations = dict.fromkeys(spread.acceleration for spread in spreads)
-    return {
-        r: float(np.mean([spread.gap for spread in spreads if spread.acceleration == r]))
-        for r in accelerations
-    }

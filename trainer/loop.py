@@ -18,16 +18,18 @@ from trainer import checkpoint, log
 from trainer.announce import announce
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process, mean
-from trainer.evaluate import Evaluation, Measures, evaluate, mean_gaps
+from trainer.evaluate import Evaluation, evaluate
 from trainer.figures import draw_panels
 from trainer.optimizer import learning_rate
 from trainer.pretrained import resolve_baseline
 from trainer.recent import Recent
+from trainer.scores import Measures, mean_gaps
 from trainer.selection import rating, tune
 from trainer.signals import due_stop, stop_signals
 from trainer.state import State, last_checkpoint, make_state, resume
 from trainer.step import train_step
-from trainer.tables import format_posterior, format_rows, posterior_rows, rows
+from trainer.summary import posterior_rows, rows
+from trainer.tables import format_posterior, format_rows
 
 
 def train(config: Config, out: Path, process: Process) -> None:

@@ -7,13 +7,11 @@ import numpy as np
 from scipy.stats import wilcoxon
 from tabulate import tabulate
 
+from trainer.intervals import LEVEL, bootstrap_interval
 from trainer.records import Record, volume_scores
 
 METRICS = ("psnr", "ssim")
-RESAMPLES = 10_000
-LEVEL = 0.95
 NOTHING = 1e-5  # dB or SSIM: a difference that the order of additions makes, counted as none
-SEED = 0
 ENOUGH = 6  # volumes, from which a signed-rank test can have a p below 0.05
 
 
@@ -39,7 +37,7 @@ class Difference(NamedTuple):
 
 
 def paired(differences: list[float]) -> Paired:
-    """Mean, percentile bootstrap interval over volumes (Efron 1979) and signed-rank test (Wilcoxon 1945).
+    """Mean, its bootstrap interval over volumes and the signed-rank test (Wilcoxon 1945).
 
     Volumes count as independent, and zero differences are left out of the test, as Wilcoxon did.
     """
@@ -47,10 +45,9 @@ def paired(differences: list[float]) -> Paired:
     values = np.where(np.abs(values) < NOTHING, 0.0, values)
     if len(values) == 1:
         return Paired(1, float(values[0]), None, None, None)
-    drawn = np.random.default_rng(SEED).integers(len(values), size=(RESAMPLES, len(values)))
-    low, high = np.quantile(values[drawn].mean(1), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = bootstrap_interval(values)
     p = float(wilcoxon(values).pvalue) if values.any() else 1.0
-    return Paired(len(values), float(values.mean()), float(low), float(high), p)
+    return Paired(len(values), float(values.mean()), low, high, p)
 
 
 def compare_records(records: list[Record]) -> list[Difference]:

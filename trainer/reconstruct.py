@@ -24,7 +24,8 @@ from trainer.estimates import energy, misfit, named_images
 from trainer.figures import Panel, draw_panels
 from trainer.log import progress_bar
 from trainer.objectives import magnitude
-from trainer.validate import Run
+from trainer.trust import Bounds
+from trainer.validate import Run, run_calibration
 
 
 class Sampling(NamedTuple):
@@ -65,7 +66,7 @@ def reconstruct(
     plans = [(volume, choose_sampling(volume, acceleration, config)) for volume in volumes]
     _check_requests(volumes, out, slice_num)
     out.mkdir(parents=True, exist_ok=True)
-    written = []
+    calibrations, written = run_calibration(run, samples), []
     for volume, sampling in progress_bar(plans, desc="reconstruct", unit="file", disable=len(plans) == 1):
         try:
             result = reconstruct_volume(model, volume, sampling, config, samples, device)
@@ -75,10 +76,13 @@ def reconstruct(
             logger.warning("left out: {}", error)
             continue
         written.append(out / volume.fname)
-        write_result(written[-1], result, sampling)
+        bounds = calibrations.promise(result.samples, sampling.acceleration) if calibrations else None
+        write_result(written[-1], result, sampling, bounds)
         if slice_num is not None:
             written.append(out / f"{Path(volume.fname).stem}_slice{slice_num}.png")
-            draw_slice(written[-1], volume, result, sampling, slice_num)
+            draw_slice(written[-1], volume, result, sampling, slice_num, bounds)
+        elif bounds:
+            logger.info("{}: {}", volume.fname, bounds.line())
     return written
 
 
@@ -161,8 +165,8 @@ def _batch(volume: Volume, slices: range, sampling: Sampling, config: Config) ->
     )
 
 
-def write_result(path: Path, result: Volumetric, sampling: Sampling) -> None:
-    """Write a file in fastMRI's submission format, with what was sampled and how well it is kept."""
+def write_result(path: Path, result: Volumetric, sampling: Sampling, bounds: Bounds | None) -> None:
+    """Write a file in fastMRI's submission format, with what was sampled, how well it is kept, and trust."""
     samples = result.samples
     with replacing(path) as partial, h5py.File(partial, "w") as file:
         file["reconstruction"] = samples[0] if len(samples) == 1 else samples.mean(0)
@@ -170,13 +174,23 @@ def write_result(path: Path, result: Volumetric, sampling: Sampling) -> None:
         if len(samples) > 1:
             file["samples"] = samples
             file["std"] = samples.std(0, ddof=1)
+        if bounds:
+            file["psnr_bound"] = bounds.psnr
+            file.attrs["interval_factor"], file.attrs["level"] = bounds.factor, bounds.level
         file.attrs["acceleration"] = sampling.acceleration
         file.attrs["achieved_acceleration"] = sampling.achieved
         file.attrs["dc_residual"] = result.dc_residual
 
 
-def draw_slice(path: Path, volume: Volume, result: Volumetric, sampling: Sampling, slice_num: int) -> None:
-    """A slice beside its zero-filled image and, where they are known, its truth, error and std."""
+def draw_slice(
+    path: Path,
+    volume: Volume,
+    result: Volumetric,
+    sampling: Sampling,
+    slice_num: int,
+    bounds: Bounds | None,
+) -> None:
+    """A slice beside its zero-filled image and, where they are known, its truth, error, std and trust."""
     samples = result.samples[:, slice_num]
     panel = Panel(
         label=f"{volume.fname} slice {slice_num}\n{volume.acquisition}",
@@ -184,4 +198,9 @@ def draw_slice(path: Path, volume: Volume, result: Volumetric, sampling: Samplin
         target=read_target(volume.path, slice_num) if volume.has_target else None,
         std=samples.std(0, ddof=1) if len(samples) > 1 else None,
     )
-    draw_panels(path, [panel], f"x{sampling.acceleration} (achieved x{sampling.achieved:.1f})")
+    title = f"x{sampling.acceleration} (achieved x{sampling.achieved:.1f})"
+    if bounds:
+        line = bounds.line(slice_num)
+        logger.info("{} slice {}: {}", volume.fname, slice_num, line)
+        title = f"{title} · {line}"
+    draw_panels(path, [panel], title)

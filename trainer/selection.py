@@ -7,7 +7,8 @@ import numpy as np
 from config.schema import Config
 from fastmri.posterior import law
 from trainer.checkpoint import Betas
-from trainer.evaluate import Evaluation, mean_gaps
+from trainer.evaluate import Evaluation
+from trainer.scores import mean_gaps
 
 GAP_TOLERANCE = 0.25  # dB
 

@@ -6,13 +6,16 @@ from typing import Any, NamedTuple
 from loguru import logger
 
 from config.load import make_config, plain_config
-from config.schema import Config
+from config.schema import STOCHASTIC, Config
 from trainer import checkpoint
+from trainer.calibration import Calibrations, calibration_terms, read_calibration
 from trainer.data import data_folder, find_volumes
 from trainer.distributed import Process
 from trainer.evaluate import Evaluation, evaluate
 from trainer.figures import draw_panels
-from trainer.tables import format_posterior, format_rows, summarize, write_summary
+from trainer.perceptual import Perceptual
+from trainer.summary import summarize, trust_rows, write_summary
+from trainer.tables import format_perceptual, format_posterior, format_rows, format_trust
 
 
 class Run(NamedTuple):
@@ -50,20 +53,38 @@ def validate(run: Run, out: Path | None, process: Process) -> dict[str, Any]:
     logger.info(
         "{}, step {}: {} volumes on {}", run.path, run.found.progress.step, len(volumes), process.device
     )
-    evaluation = evaluate(model, volumes, config, process)
+    options = config.validation
+    perceptual = Perceptual(options.learned, process.device) if options.perceptual else None
+    evaluation = evaluate(model, volumes, config, process, perceptual)
     logger.info("{:.4f} s per slice{}", evaluation.seconds_per_slice, " and sample" * (config.draws > 1))
     summary = summarize(evaluation, config, data_folder(config, "val"))
+    if calibrations := run_calibration(run, config.draws):
+        summary["trust"] = trust_rows(evaluation.trusts, calibrations)
+    if perceptual:
+        summary["missing"] = perceptual.missing
     if process.main:
         write_results(summary, evaluation, config, out or checkpoint.run_directory(run.path) / "validate")
     return summary
+
+
+def run_calibration(run: Run, samples: int) -> Calibrations | None:
+    """What `calibrate` learnt of this checkpoint at so many samples, if it did."""
+    if run.config.model.name not in STOCHASTIC or samples < 2:
+        return None
+    terms = calibration_terms(run.config, run.found.progress.step, samples)
+    return read_calibration(checkpoint.run_directory(run.path), terms)
 
 
 def write_results(summary: dict[str, Any], evaluation: Evaluation, config: Config, out: Path) -> None:
     """Print the table and where everything is; draw a picture per acceleration."""
     write_summary(summary, out)
     print(format_rows(summary["rows"]), end="\n\n")
+    if "missing" in summary:
+        print(format_perceptual(summary["rows"], summary["missing"]), end="\n\n")
     if evaluation.spreads:
         print(format_posterior(summary["posterior"]), end="\n\n")
+    if summary.get("trust"):
+        print(format_trust(summary["trust"]), end="\n\n")
     pictures = []
     for acceleration in config.masks.accelerations:
         panels = [example.panel for example in evaluation.examples if example.acceleration == acceleration]

@@ -74,7 +74,7 @@ def test_numbers_may_be_written_as_people_do(tmp_path):
         ("masks.kind=radial", "masks.kind: should be 'random'"),
         (
             "model.name=vit",
-            "model.name: must be 'adaptive_cs_net' or 'generative' or 'generative_global' or 'unet', got",
+            "model.name: must be 'adaptive_cs_net' or 'generative' or 'generative_global' or 'pix2pix' or",
         ),
         ("data.adjacent_slices=2", "data.adjacent_slices: should be 1, 3, 5, 7 or 9, got 2"),
         ("masks.center_fractions=[0.1]", "masks: one center fraction per acceleration"),

@@ -19,7 +19,7 @@ CASCADE = {
     "data_consistency": True,
 }
 UNET = {"channels": 4, "pools": 2, "dropout": 0.0, "data_consistency": False}
-MODELS = {"adaptive_cs_net": CASCADE, "unet": UNET}
+MODELS = {"adaptive_cs_net": CASCADE, "unet": UNET, "pix2pix": UNET | {"downsample": 2}}
 SIZES = [(16, 24), (17, 21)]
 
 

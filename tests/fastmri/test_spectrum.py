@@ -5,7 +5,7 @@ import torch
 
 from fastmri.fourier import fft1c, ifft1c, spatial_frequency
 from fastmri.physics import apply_mask, high_pass, null_space
-from fastmri.spectrum import RINGS, ring_sums, texture
+from fastmri.spectrum import RINGS, null_space_measures, ring_sums, texture, texture_curve
 
 SIZE = (48, 61)
 ACQUIRED = (3, 58)
@@ -56,8 +56,47 @@ def test_rings_add_up_over_slices(scene):
     image, kspace, mask = scene
     whole = ring_sums(image, kspace, mask, ACQUIRED)
     parts = [ring_sums(image[k : k + 1], kspace[k : k + 1], mask[k : k + 1], ACQUIRED) for k in (0, 1)]
-    assert whole.shape == (3, RINGS)
+    assert whole.shape == (3, RINGS + 1)
     torch.testing.assert_close(whole, sum(parts), rtol=1e-6, atol=1e-6 * whole.abs().max().item())
+
+
+def test_the_curve_of_the_truth_is_one_everywhere(scene):
+    image, kspace, mask = scene
+    curve = texture_curve(ring_sums(image, kspace, mask, ACQUIRED))
+    assert len(curve) == RINGS
+    for ring in curve:
+        assert ring == pytest.approx((1, 1), abs=1e-4) or ring == (0, 0)  # a ring may be measured entirely
+    assert curve[-1] == pytest.approx((1, 1), abs=1e-4)
+
+
+def test_null_space_measures_of_known_cases(scene):
+    """Of the truth, of nothing, of half of it, of its opposite, and of as much that is not related."""
+    image, kspace, mask = scene
+    acquired = torch.arange(SIZE[1])
+    acquired = (acquired >= ACQUIRED[0]) & (acquired < ACQUIRED[1])
+    measured, null = image - null_space(image, mask), null_space(image, mask)
+    other = ifft1c(apply_mask(fft1c(null_space(torch.randn_like(image), mask)), acquired))
+    other = other * null.norm() / other.norm()
+
+    def found(texture: torch.Tensor) -> tuple[float, float]:
+        return null_space_measures(ring_sums(measured + texture, kspace, mask, ACQUIRED))
+
+    assert found(null) == pytest.approx((0, 0), abs=1e-3)
+    assert found(0 * null) == pytest.approx((1, 0), abs=1e-6)
+    assert found(0.5 * null) == pytest.approx((0.5, 0), abs=1e-4)
+    assert found(-null) == pytest.approx((2, 1), abs=1e-4)
+    assert found(other) == pytest.approx((2**0.5, 1), abs=0.05)
+
+
+def test_the_null_space_error_is_the_images_own(scene):
+    """What is summed over rings and corners in k-space is the norm in the image."""
+    image, kspace, mask = scene
+    acquired = torch.arange(SIZE[1])
+    acquired = (acquired >= ACQUIRED[0]) & (acquired < ACQUIRED[1])
+    guess = ifft1c(apply_mask(fft1c(torch.randn_like(image)), acquired))
+    expected = null_space(guess - image, mask).norm() / null_space(image, mask).norm()
+    found = null_space_measures(ring_sums(guess, kspace, mask, ACQUIRED))
+    assert found.error == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_high_pass_leaves_neither_measured_nor_low_frequencies(scene):

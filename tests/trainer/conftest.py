@@ -28,6 +28,31 @@ def write_config(path: Path, folder: Path, **data) -> Path:
     return path
 
 
+SPATIAL = {
+    "model": {"name": "generative", "filters": [4, 6], "tokens": 3, "token_width": 8, "latent": 2},
+    "loss": {
+        "ms_ssim": 0,
+        "l1": 0,
+        "complex_l1": 1,
+        "samples": 2,
+        "std_reward": True,
+        "kl": 1e-3,
+        "texture": 1,
+    },
+    "adversarial": {"weight": 0.01, "filters": [4, 8]},
+}
+
+
+def write_generative(path: Path, folder: Path, parts: dict, baseline: Path | None = None) -> Path:
+    """A config of seconds for a model that draws noise."""
+    model = parts["model"] | ({"baseline": str(baseline)} if baseline else {})
+    content = TINY | parts | {"model": model, "data": TINY["data"] | {"path": str(folder)}}
+    content["validate"] = TINY["validate"] | {"samples": 4}
+    content["train"] = TINY["train"] | {"lr": 0.05}  # so that a few steps give visible texture
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory, tiny_data) -> Path:
     """A run directory of a cascade that sees three slices. Read only."""
@@ -35,6 +60,19 @@ def tiny_run(tmp_path_factory, tiny_data) -> Path:
     config = write_config(folder / "tiny.yaml", tiny_data, adjacent_slices=3)
     assert main(["train", str(config), "--out", str(folder / "run")]) == 0
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def generative_config(tmp_path_factory, tiny_data, tiny_run) -> Path:
+    return write_generative(tmp_path_factory.mktemp("generative") / "tiny.yaml", tiny_data, SPATIAL, tiny_run)
+
+
+@pytest.fixture(scope="session")
+def generative_run(tmp_path_factory, generative_config) -> Path:
+    """A run directory of the spatial model on top of the tiny run. Read only."""
+    out = tmp_path_factory.mktemp("generative") / "run"
+    assert main(["train", str(generative_config), "--out", str(out)]) == 0
+    return out
 
 
 TRAIN_AND_SAVE = f"""

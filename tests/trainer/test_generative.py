@@ -11,22 +11,10 @@ import yaml
 
 from fastmri.posterior import law
 from main import main
-from tests.trainer.conftest import TINY, on_two, train_on_two
+from tests.trainer.conftest import SPATIAL, TINY, on_two, train_on_two
+from tests.trainer.conftest import write_generative as write
 from tests.trainer.test_train import equal, stop_after, weights
 
-SPATIAL = {
-    "model": {"name": "generative", "filters": [4, 6], "tokens": 3, "token_width": 8, "latent": 2},
-    "loss": {
-        "ms_ssim": 0,
-        "l1": 0,
-        "complex_l1": 1,
-        "samples": 2,
-        "std_reward": True,
-        "kl": 1e-3,
-        "texture": 1,
-    },
-    "adversarial": {"weight": 0.01, "filters": [4, 8]},
-}
 GLOBAL = {
     "model": {
         "name": "generative_global",
@@ -48,25 +36,14 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-def write(path, folder, parts: dict, baseline=None):
-    model = parts["model"] | ({"baseline": str(baseline)} if baseline else {})
-    content = TINY | parts | {"model": model, "data": TINY["data"] | {"path": str(folder)}}
-    content["validate"] = TINY["validate"] | {"samples": 4}
-    content["train"] = TINY["train"] | {"lr": 0.05}  # so that a few steps give visible texture
-    path.write_text(yaml.safe_dump(content))
-    return path
+@pytest.fixture(scope="module")
+def config(generative_config):
+    return generative_config
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory, tiny_data, tiny_run):
-    return write(tmp_path_factory.mktemp("generative") / "tiny.yaml", tiny_data, SPATIAL, tiny_run)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, config):
-    out = tmp_path_factory.mktemp("generative") / "run"
-    assert main(["train", str(config), "--out", str(out)]) == 0
-    return out
+def run(generative_run):
+    return generative_run
 
 
 @pytest.fixture

@@ -1,0 +1,88 @@
+"""A peer: image translation with a super-resolution stage (Belov et al., arXiv 2103.02940).
+
+pix2pix's generator (Isola et al., arXiv 1611.07004), here the U-Net, corrects the zero-filled image. With
+`downsample` it does so at a lower resolution, of which x4 to x32 leave more measured columns, and a second
+stage scales its output up: extreme factors are shared between undersampling and super-resolution.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from custom_nn.layers import conv3x3, double, start_small, to_channels, to_complex
+from custom_nn.model import Noise, Reconstruction
+from custom_nn.unet import UNet
+from fastmri.fourier import fft2c, ifft2c
+from fastmri.image import center_fit
+from fastmri.physics import measured_scale, middle_slice, replace_sampled, zero_filled
+
+
+class Pix2Pix(nn.Module):
+    """The U-Net at 1/`downsample` of the resolution, and what scales it up; 1: the U-Net alone."""
+
+    stochastic = False
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        pools: int,
+        dropout: float,
+        adjacent_slices: int,
+        data_consistency: bool,
+        downsample: int,
+    ):
+        super().__init__()
+        self.downsample, self.data_consistency = downsample, data_consistency
+        self.unet = UNet(
+            channels=channels,
+            pools=pools,
+            dropout=dropout,
+            adjacent_slices=adjacent_slices,
+            data_consistency=False,
+        )
+        self.enlarge = Enlarge(channels, int(math.log2(downsample))) if downsample > 1 else None
+
+    def forward(
+        self, masked_kspace: Tensor, mask: Tensor, noise: Noise, scale: Tensor | None = None
+    ) -> Reconstruction:
+        scale = measured_scale(masked_kspace) if scale is None else scale
+        measured = masked_kspace / scale
+        image = zero_filled(measured)
+        size = image.shape[-2:]
+        small = resample(image, tuple(-(-side // self.downsample) for side in size))
+        corrected = middle_slice(small) + to_complex(self.unet.correct(to_channels(small)))
+        image = resample(corrected, size)
+        if self.enlarge is not None:
+            image = image + to_complex(center_fit(self.enlarge(to_channels(corrected)), size))
+        if self.data_consistency:
+            image = replace_sampled(image, middle_slice(measured), mask)
+        return Reconstruction(image * scale)
+
+
+class Enlarge(nn.Module):
+    """The detail that interpolation lacks: (N, 2, h, w) -> (N, 2, 2^doublings h, 2^doublings w)."""
+
+    def __init__(self, channels: int, doublings: int):
+        super().__init__()
+        self.enter = conv3x3(2, channels)
+        self.stages = nn.ModuleList(conv3x3(channels, channels) for _ in range(doublings))
+        self.output = conv3x3(channels, 2)
+        start_small(self.output)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.leaky_relu(self.enter(x), 0.2)
+        for stage in self.stages:
+            x = F.leaky_relu(stage(double(x)), 0.2)
+        return self.output(x)
+
+
+def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Another number of pixels for the same field of view, by the centre of k-space: complex (..., *size)."""
+    before = image.shape[-2:]
+    if before == torch.Size(size):
+        return image
+    gain = math.sqrt(math.prod(size) / math.prod(before))  # the transforms are unitary: values would change
+    return ifft2c(center_fit(fft2c(image), size)) * gain

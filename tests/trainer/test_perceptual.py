@@ -1,0 +1,122 @@
+"""Metrics of what readers see: piq's own, the reason where one can't be had, and intervals over volumes."""
+
+import numpy as np
+import piq
+import pytest
+import torch
+from torchvision.models import vgg16
+
+from tests.conftest import smooth_images
+from trainer.intervals import LEVEL, bootstrap_interval
+from trainer.perceptual import VGG, Perceptual
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def volume() -> tuple[np.ndarray, np.ndarray]:
+    """A raw target and an estimate of it that leaves its range, float32 (3, 48, 48) of about 1e-4."""
+    target = np.abs(smooth_images(3, 48, 48, seed=1)).astype(np.float32)
+    noise = np.random.default_rng(0).standard_normal(target.shape)
+    return target, (target + 0.2 * target.std() * noise).astype(np.float32)
+
+
+def test_values_are_piqs_on_the_volumes_range(volume):
+    target, estimate = volume
+    found = Perceptual("off", CPU)(target, estimate)
+    a, b = (torch.from_numpy(x / target.max()).clamp(0, 1)[:, None] for x in (estimate, target))
+    for name, metric in (("haarpsi", piq.haarpsi), ("gmsd", piq.gmsd)):
+        assert found[name] == pytest.approx(metric(a, b, data_range=1.0).item(), rel=1e-5)
+    assert 0 < found["ms_ssim"] < 1
+    assert 0 < found["vsi"] < 1
+
+
+def test_the_truth_is_perfect_and_a_worse_image_is_worse(volume):
+    target, estimate = volume
+    measure = Perceptual("off", CPU)
+    best, middle, worst = (measure(target, target + k * (estimate - target)) for k in (0, 1, 3))
+    for name in ("ms_ssim", "haarpsi", "vsi"):
+        assert best[name] == pytest.approx(1, abs=1e-5)
+        assert best[name] > middle[name] > worst[name]
+    assert best["gmsd"] == pytest.approx(0, abs=1e-6)
+    assert worst["gmsd"] > middle["gmsd"]
+
+
+def test_the_number_of_slices_changes_no_value(volume):
+    target, estimate = volume
+    measure = Perceptual("off", CPU)
+    alone = [measure(t[None] / t.max(), e[None] / t.max()) for t, e in zip(target, estimate, strict=True)]
+    tops = target.max(axis=(1, 2), keepdims=True)
+    together = measure(target / tops, estimate / tops)
+    for name, value in together.items():
+        assert value == pytest.approx(np.mean([each[name] for each in alone]), rel=1e-5)
+
+
+def test_too_small_an_image_has_no_value():
+    target = np.ones((1, 16, 40), np.float32)
+    assert set(Perceptual("off", CPU)(target, target).values()) == {None}
+
+
+def test_missing_weights_are_told_not_guessed(volume, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    measure = Perceptual("disk", CPU)
+    assert set(measure.missing) == {"lpips", "dists"}
+    assert "no weights on disk" in measure.missing["lpips"]
+    assert "lpips_weights.pt" in measure.missing["lpips"]
+    assert "lpips" not in measure(*volume)
+    assert Perceptual("off", CPU).missing["dists"] == "validate.learned=off"
+
+
+def test_damaged_weights_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    for name in (VGG, "lpips_weights.pt", "dists_weights.pt"):
+        (folder / name).write_bytes(b"no weights")
+    missing = Perceptual("disk", CPU).missing
+    assert set(missing) == {"lpips", "dists"}
+    assert all("can't be had" in reason for reason in missing.values())
+
+
+def test_weights_on_disk_are_used(volume, tmp_path, monkeypatch):
+    """Made here, in the files' own layout: VGG16 of small random weights, and the layers' weights."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in vgg16(weights=None).state_dict().items()}
+    state = {
+        name: torch.randn(shape) / 30 if name.startswith("features") else torch.zeros(1).expand(shape)
+        for name, shape in shapes.items()
+    }
+    torch.save(state, folder / VGG)
+    channels = [64, 128, 256, 512, 512]
+    torch.save([torch.rand(1, count, 1, 1) for count in channels], folder / "lpips_weights.pt")
+    features = 3 + sum(channels)  # DISTS weighs the image too, and its weights sum to 1
+    layers = {name: torch.full((1, features, 1, 1), 0.5 / features) for name in ("alpha", "beta")}
+    torch.save(layers, folder / "dists_weights.pt")
+    measure = Perceptual("disk", CPU)
+    assert measure.missing == {}
+    target, estimate = volume
+    best, middle = measure(target, target), measure(target, estimate)
+    assert best["lpips"] == pytest.approx(0, abs=1e-6)
+    assert best["dists"] == pytest.approx(0, abs=1e-4)
+    assert middle["lpips"] > 0
+    assert middle["dists"] > best["dists"]
+
+
+def test_intervals_hold_the_mean_as_often_as_they_say():
+    rng = np.random.default_rng(1)
+    held = []
+    for _ in range(400):
+        low, high = bootstrap_interval(list(rng.standard_normal(30)))
+        held.append(low <= 0 <= high)
+    assert np.mean(held) == pytest.approx(LEVEL, abs=0.04)
+
+
+def test_an_interval_repeats_and_shrinks_with_volumes():
+    values = list(np.random.default_rng(2).standard_normal(200))
+    assert bootstrap_interval(values) == bootstrap_interval(values)
+    width = [np.ptp(bootstrap_interval(values[:count])) for count in (10, 200)]
+    assert width[1] < width[0] / 2
+    assert bootstrap_interval(values[:1]) is None

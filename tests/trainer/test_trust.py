@@ -1,0 +1,115 @@
+"""Intervals and bounds hold on other volumes as often as they say, and are told where they belong."""
+
+import json
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from scipy.stats import t as student
+
+from main import main
+from tests.conftest import write_tiny_volume
+from trainer.trust import belief, bounds_held, calibrate, coverage, trust
+
+LEVEL = 0.9
+SAMPLES = 8
+
+
+def made_up(seed: int, honest: float = 1.0):
+    """A volume whose truth is one more of its samples; `honest`: what it says of their std."""
+    rng = np.random.default_rng(seed)
+    center = 1 + rng.random((3, 24, 24))
+    spread = 0.05 * rng.lognormal(0, 0.3) * (1 + rng.random((3, 24, 24)))
+    center[0, 0, 0], spread[0, 0, 0] = 4, 0  # the maximum, which is known
+    draws = center + spread * rng.standard_normal((SAMPLES + 1, 3, 24, 24))
+    samples, target = draws[1:], draws[0]
+    std = honest * samples.std(0, ddof=1)
+    return trust(f"file{seed}.h5", 8, "PD", samples.mean(0), std, target, SAMPLES)
+
+
+@pytest.mark.parametrize("honest", [1.0, 0.4])
+def test_calibrated_intervals_and_bounds_hold_on_other_volumes(honest):
+    found = calibrate([made_up(k, honest) for k in range(20)], LEVEL)
+    others = [made_up(k, honest) for k in range(100, 160)]
+    assert np.mean([coverage(each, found) for each in others]) == pytest.approx(LEVEL, abs=0.06)
+    assert np.mean([coverage(each, found) for each in others]) >= LEVEL - 0.02
+    assert np.mean([bounds_held(each, found) for each in others]) >= LEVEL - 0.05
+    if honest == 1:  # errors over std are Student's; of 20 volumes (sum of losses + 1) / 21 is to be 0.1
+        missed = (21 * (1 - LEVEL) - 1) / 20
+        expected = student.ppf(1 - missed / 2, SAMPLES - 1) * (1 + 1 / SAMPLES) ** 0.5
+        assert found.factor == pytest.approx(expected, rel=0.05)
+
+
+def test_overconfidence_is_paid_by_wider_intervals():
+    honest, boasting = (calibrate([made_up(k, h) for k in range(20)], LEVEL) for h in (1.0, 0.5))
+    assert boasting.factor == pytest.approx(2 * honest.factor, rel=0.05)
+    assert boasting.slack == pytest.approx(honest.slack + 20 * np.log10(2), abs=0.3)
+
+
+def test_samples_of_a_posterior_foretell_their_psnr():
+    for seed in range(5):
+        found = made_up(seed)
+        assert found.foretold.mean() == pytest.approx(found.psnr.mean(), abs=0.3)
+
+
+def test_air_is_no_part_of_the_body():
+    mean = np.zeros((1, 8, 8))
+    mean[:, 2:6, 2:6] = 1
+    assert belief(mean, np.ones_like(mean), 2).body.sum() == 16
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, generative_run):
+    """Of our own, because its calibration is written into it."""
+    return shutil.copytree(generative_run, tmp_path_factory.mktemp("calibrated") / "run")
+
+
+@pytest.fixture(scope="module")
+def held_out(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("held_out")
+    for k in range(3):
+        write_tiny_volume(folder / f"file{1000101 + k}.h5", slices=2, columns=40, seed=50 + k)
+    return folder
+
+
+def test_calibrate_validate_and_reconstruct(run, held_out, tiny_data, tmp_path, capsys):
+    """A level of 0.75 takes three volumes; those that calibrated don't tell how well that works."""
+    calibrate_it = ["calibrate", str(run), str(held_out), "data.cache=null", "validate.level=0.75"]
+    assert main(calibrate_it) == 0
+    stored = json.loads((run / "calibration.json").read_text())
+    assert set(stored["accelerations"]) == {"4", "8"}
+    assert set(stored["volumes"]) == {path.name for path in held_out.iterdir()}
+
+    assert main(["validate", str(run), "--out", str(tmp_path / "others")]) == 0
+    rows = json.loads((tmp_path / "others" / "metrics.json").read_text())["trust"]
+    assert {(row["acceleration"], row["acquisition"]) for row in rows} >= {(4, "all"), (8, "all")}
+    for row in rows:
+        assert row["level"] == 0.75
+        assert 0 <= row["coverage"]["min"] <= row["coverage"]["mean"] <= 1
+        assert row["width"] > 0
+        assert 0 <= row["psnr_bound_held"] <= 1
+    assert "pixels in interval, 75% wanted" in capsys.readouterr().out
+    same = [f"data.val={held_out}", "--out", str(tmp_path / "same")]
+    assert main(["validate", str(run), *same]) == 0
+    assert json.loads((tmp_path / "same" / "metrics.json").read_text())["trust"] == []
+
+    source = tiny_data / "singlecoil_val" / "file1000004.h5"
+    ask = ["reconstruct", str(run), str(source), str(tmp_path / "out"), "--acceleration", "4"]
+    assert main([*ask, "--samples", "4", "--slice", "1"]) == 0
+    assert "PSNR of the mean at least" in capsys.readouterr().err
+    with h5py.File(tmp_path / "out" / source.name) as file:
+        assert file["psnr_bound"].shape == (3,)
+        assert file.attrs["level"] == 0.75
+        assert file.attrs["interval_factor"] == stored["accelerations"]["4"]["factor"]
+    assert main([*ask, "--samples", "2"]) == 0
+    assert "is not used: it is of samples 4, not 2" in capsys.readouterr().err
+    with h5py.File(tmp_path / "out" / source.name) as file:
+        assert "psnr_bound" not in file
+
+
+def test_what_can_not_be_calibrated_is_told(run, tiny_run, held_out, capsys):
+    assert main(["calibrate", str(run), str(held_out)]) == 2
+    assert "a level of 90% takes at least 9 volumes" in capsys.readouterr().err
+    assert main(["calibrate", str(tiny_run), str(held_out)]) == 2
+    assert "needs a run that draws noise" in capsys.readouterr().err

@@ -1,0 +1,70 @@
+"""A run's calibration as a file: what it holds, and what it is valid for."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from loguru import logger
+
+from config.schema import Config
+from fastmri.atomic import replacing
+from trainer.trust import Bounds, Calibration, Trust, belief
+
+SCHEMA = 1
+
+
+class Calibrations(NamedTuple):
+    """What `calibrate` learnt of a run."""
+
+    level: float
+    volumes: dict[str, float]  # maximum by file name: those it was learnt from
+    accelerations: dict[int, Calibration]
+
+    def promise(self, samples: np.ndarray, acceleration: int) -> Bounds | None:
+        """The bounds of a file's samples (P, S, h, w); None at an acceleration that is not calibrated."""
+        if acceleration not in self.accelerations:
+            return None
+        factor, slack = self.accelerations[acceleration]
+        said = belief(samples.mean(0), samples.std(0, ddof=1), len(samples))
+        return Bounds(said.psnr - slack, factor, self.level)
+
+    def knows(self, found: Trust) -> bool:
+        """Whether a volume helped to calibrate, and so can't tell how well that works."""
+        return self.volumes.get(found.fname) == found.max_value
+
+
+def write_calibration(folder: Path, terms: dict[str, Any], found: Calibrations, data: str) -> Path:
+    """Into the run's folder."""
+    accelerations = {str(acceleration): each._asdict() for acceleration, each in found.accelerations.items()}
+    content = {"schema": SCHEMA, **terms, **found._asdict(), "accelerations": accelerations, "data": data}
+    path = folder / "calibration.json"
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=1) + "\n")
+    return path
+
+
+def read_calibration(folder: Path, terms: dict[str, Any]) -> Calibrations | None:
+    """A run's calibration; None where there is none, or, which is logged, it is of other samples."""
+    path = folder / "calibration.json"
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text())
+        differing = [
+            f"{name} {content[name]}, not {value}" for name, value in terms.items() if content[name] != value
+        ]
+        accelerations = {int(r): Calibration(**each) for r, each in content["accelerations"].items()}
+        found = Calibrations(float(content["level"]), dict(content["volumes"]), accelerations)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: not a calibration of this program ({type(error).__name__})") from None
+    if differing:
+        logger.warning("{} is not used: it is of {}", path, "; ".join(differing))
+        return None
+    return found
+
+
+def calibration_terms(config: Config, step: int, samples: int) -> dict[str, Any]:
+    """What a calibration is valid for alone."""
+    amplitude = config.model.model_dump().get("amplitude")
+    return {"step": step, "samples": samples, "amplitude": amplitude, "masks": config.masks.kind}

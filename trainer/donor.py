@@ -1,0 +1,40 @@
+"""A control that must be found out: this slice's measured samples, another subject's null space.
+
+It passes every test of data consistency, because these see the measured samples alone.
+"""
+
+import torch
+from torch import Tensor
+
+from fastmri.dataset import Slice, read_hybrid
+from fastmri.fourier import ifft1c
+from fastmri.image import center_fit
+from fastmri.physics import middle_slice, replace_sampled
+from fastmri.volumes import Volume, read_patient
+
+
+def choose_donors(volumes: list[Volume]) -> dict[str, Volume]:
+    """For each volume, by file name, the one half-way round the list among those of other patients.
+
+    Raises ValueError where there is nobody else.
+    """
+    patients = [read_patient(volume.path) for volume in volumes]
+    donors = {}
+    for place, (volume, patient) in enumerate(zip(volumes, patients, strict=True)):
+        around = [*range(place + 1, len(volumes)), *range(place)]
+        others = [k for k in around if patients[k] != patient]
+        if not others:
+            raise ValueError(f"donor: {volume.path} has no other patient beside it; leave donor out")
+        donors[volume.fname] = volumes[others[len(others) // 2]]
+    return donors
+
+
+def donor_image(batch: Slice, volume: Volume, donor: Volume) -> Tensor:
+    """Slices with the donor's at about the same place in their null space: complex64 (N, 1, H, W)."""
+    measured, images = middle_slice(batch.masked_kspace), []
+    for slice_num in batch.slice_num:
+        hybrid = read_hybrid(donor, slice_num * donor.num_slices // volume.num_slices, 1)
+        images.append(center_fit(ifft1c(hybrid), measured.shape[-2:]))
+    image = torch.stack(images).to(measured.device)
+    top = image.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-30)
+    return replace_sampled(image / top * batch.scale, measured, batch.mask)

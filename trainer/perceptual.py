@@ -1,0 +1,106 @@
+"""Metrics that are nearer to what readers see, by piq, and why a metric can't be had.
+
+Radiologists' scores agree best with DISTS, HaarPSI and VSI (Kastryulin et al. 2023, IEEE Access 11). Images
+are over the volume's maximum and clipped to [0, 1], which these metrics need; each is the mean over slices.
+"""
+
+import socket
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from urllib.error import URLError
+
+import numpy as np
+import piq
+import torch
+from torch import Tensor, nn
+
+from custom_nn.losses import multi_scale_ssim
+
+Metric = Callable[[Tensor, Tensor], Tensor]  # prediction and target (N, 1, h, w) in [0, 1] -> (N,)
+SMALLEST = 32  # pixels a side that these metrics make sense of
+SLICES = 8  # at once
+PATIENCE = 10.0  # seconds that a download may stand still
+VGG, HUB = "vgg16-397923af.pth", "checkpoints"
+LEARNED = {"lpips": (piq.LPIPS, "lpips_weights.pt"), "dists": (piq.DISTS, "dists_weights.pt")}
+
+
+class Perceptual:
+    """The metrics by name, and for those that can't be had, why."""
+
+    def __init__(self, learned: str, device: torch.device):
+        """`learned`: 'disk', 'download' or 'off', of LPIPS and DISTS, which need weights."""
+        self.device = device
+        self.metrics: dict[str, Metric] = {"ms_ssim": _each(multi_scale_ssim)}
+        for name, metric in (("haarpsi", piq.haarpsi), ("vsi", piq.vsi), ("gmsd", piq.gmsd)):
+            self.metrics[name] = _unreduced(metric)
+        self.missing: dict[str, str] = {}
+        for name in LEARNED:
+            found = _learned(name, learned)
+            if isinstance(found, str):
+                self.missing[name] = found
+            else:
+                self.metrics[name] = _unreduced_module(found.to(device))
+
+    def __call__(self, target: np.ndarray, prediction: np.ndarray) -> dict[str, float | None]:
+        """Of a volume, raw target and prediction float (S, h, w); None what it is too small for."""
+        if min(target.shape[1:]) < SMALLEST:
+            return dict.fromkeys(self.metrics)
+        top = float(target.max())
+        pairs = [torch.from_numpy(x / top).clamp(0, 1).float()[:, None] for x in (prediction, target)]
+        found = {}
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # VSI's of grey images
+            for name, metric in self.metrics.items():
+                parts = zip(*(x.split(SLICES) for x in pairs), strict=True)
+                values = [metric(a.to(self.device), b.to(self.device)).cpu() for a, b in parts]
+                found[name] = float(torch.cat(values).double().mean())
+        return found
+
+
+def _unreduced(metric: Callable) -> Metric:
+    return lambda prediction, target: metric(prediction, target, data_range=1.0, reduction="none")
+
+
+def _each(metric: Callable[[Tensor, Tensor], Tensor]) -> Metric:
+    """Of a metric that gives a mean, one image at a time."""
+    return lambda prediction, target: torch.stack(
+        [metric(a[None], b[None]) for a, b in zip(prediction, target, strict=True)]
+    )
+
+
+def _unreduced_module(module: nn.Module) -> Metric:
+    def metric(prediction: Tensor, target: Tensor) -> Tensor:
+        return module(prediction.expand(-1, 3, -1, -1), target.expand(-1, 3, -1, -1)).flatten()
+
+    return metric
+
+
+def _learned(name: str, source: str) -> nn.Module | str:
+    """A metric of learned features, or in a few words why there is none."""
+    make, file = LEARNED[name]
+    if source == "off":
+        return "validate.learned=off"
+    folder = Path(torch.hub.get_dir()) / HUB
+    absent = [each for each in (VGG, file) if not (folder / each).is_file()]
+    if absent and source == "disk":
+        return f"no weights on disk ({', '.join(absent)}); validate.learned=download gets them"
+    try:
+        with _patience(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return make(reduction="none").eval()
+    except (URLError, OSError, RuntimeError, KeyError, UnpicklingError, EOFError) as error:
+        return f"its weights can't be had ({' '.join(str(error).split())[:100]})"
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """A download that stands still ends."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
