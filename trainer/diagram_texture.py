@@ -110,7 +110,7 @@ def _ports(convs: list[Box], attends: bool) -> Diagram:
     """Noise and texture vectors enter every modulated convolution; the latter by attention, where it is."""
     ports = [Port(box.left[0], box.top[1], "ε", "noise") for box in convs]
     entries = [(box.right[0], box.y - 0.1) for box in convs]
-    arrows = [Arrow([(BUS, y), (x + 0.05, y)], color=STYLE) for x, y in entries]
+    arrows = [Arrow([(BUS, y), (x, y)], color=STYLE) for x, y in entries]
     if attends:
         ports += [Port(x, y, "A", "attention") for x, y in entries]
         arrows = [Arrow([(BUS, y), (x, y)], plain=True, color=STYLE) for x, y in entries]

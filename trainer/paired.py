@@ -12,6 +12,7 @@ from trainer.records import Record, volume_scores
 
 METRICS = ("psnr", "ssim")
 NOTHING = 1e-5  # dB or SSIM: a difference that the order of additions makes, counted as none
+ENOUGH = 6  # volumes, from which a signed-rank test can have a p below 0.05
 
 
 class Paired(NamedTuple):
@@ -99,6 +100,9 @@ def format_differences(differences: list[Difference]) -> str:
     interval = f"{LEVEL:.0%} interval"
     headers = ["", "", "volumes", "PSNR [dB]", interval, "p", "SSIM", interval, "p"]
     note = "Paired over volumes, taken as independent; each p by itself, not corrected for their number."
+    most = max(difference.result.volumes for difference in differences)
+    if most < ENOUGH:
+        note += f"\n{most} volumes are too few: no p can be below {min(1.0, 2 ** (1 - most)):.2g}."
     return f"{tabulate(lines, headers=headers, disable_numparse=True)}\n{note}"
 
 

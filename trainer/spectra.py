@@ -24,13 +24,23 @@ class Spectrum(NamedTuple):
 
 
 def read_spectra(records: list[Record]) -> list[Spectrum]:
-    """What the runs' metrics.json tells of rings; zero-filled has no power on unmeasured k-space."""
-    return [
-        Spectrum(record.title(row["method"]), row["acceleration"], *_rings(row))
-        for record in records
-        for row in (record.summary or {}).get("spectra", [])
-        if row["method"] != "zero_filled"
-    ]
+    """What the runs' metrics.json tells of rings; what several runs share, such as a frozen baseline, once.
+
+    Zero-filled images, which have no power on unmeasured k-space, are left out.
+    """
+    found: list[Spectrum] = []
+    for record in records:
+        for row in (record.summary or {}).get("spectra", []):
+            spectrum = Spectrum(record.title(row["method"]), row["acceleration"], *_rings(row))
+            if row["method"] != "zero_filled" and not any(_same(spectrum, other) for other in found):
+                found.append(spectrum)
+    return found
+
+
+def _same(one: Spectrum, other: Spectrum) -> bool:
+    """Whether two methods have the same spectrum, up to the order of additions."""
+    close = np.allclose(one.power_ratio, other.power_ratio, rtol=1e-4, equal_nan=True)
+    return close and one.acceleration == other.acceleration
 
 
 def _rings(row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

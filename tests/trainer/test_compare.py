@@ -170,6 +170,7 @@ def test_spectra_are_drawn_where_they_are_told(copied, tmp_path):
     assert spectrum.title == "copied, sample"
     assert np.isnan(spectrum.power_ratio[0])  # all of that ring was measured
     assert spectrum.power_ratio[1] == 0.5
+    assert len(read_spectra([record, record._replace(label="again")])) == 1  # as a frozen baseline would be
     assert draw_spectra(tmp_path / "spectra.png", [spectrum]).stat().st_size > 1000
     record.summary.pop("spectra")
     lines = []
@@ -321,7 +322,9 @@ def test_only_common_volumes_are_paired(runs, copied):
     assert {(d.acceleration, d.metric) for d in across} == {(r, m) for r in (4, 8) for m in ("psnr", "ssim")}
     assert {d.result.volumes for d in across} == {2}
     assert all(set(d.per_volume) == {"file1000004.h5", "file1000006.h5"} for d in across)
-    assert "cascade - copied, sample" in format_differences(differences)
+    table = format_differences(differences)
+    assert "cascade - copied, sample" in table
+    assert "3 volumes are too few: no p can be below 0.25." in table
 
 
 def other_masks(content):
