@@ -27,7 +27,7 @@ def choose_donors(volumes: list[Volume]) -> dict[str, Donation]:
 
     Raises ValueError where there is nobody else.
     """
-    patients = [read_patient(volume.path) for volume in volumes]
+    patients = [read_patient(volume.path) or volume.fname for volume in volumes]
     donors = {}
     for place, (volume, patient) in enumerate(zip(volumes, patients, strict=True)):
         around = [*range(place + 1, len(volumes)), *range(place)]

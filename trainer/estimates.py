@@ -10,7 +10,7 @@ from config.schema import Config
 from custom_nn.model import Reconstruction, ZeroFilled
 from fastmri.dataset import Slice
 from fastmri.fourier import fft1c
-from fastmri.physics import apply_mask, middle_slice
+from fastmri.physics import apply_mask, middle_slice, null_space, zero_filled
 from fastmri.posterior import sample_counts, squared_errors
 from fastmri.spectrum import ring_sums
 from trainer.donor import Donation, donor_image
@@ -23,6 +23,7 @@ class Estimate(NamedTuple):
     """One method on some slices."""
 
     magnitude: Tensor  # float32 (S, h, w)
+    null_error: Tensor  # float32 (S, h, w): |P (image - truth)|, of what was not measured
     rings: Tensor  # float64 (3, RINGS + 1), see `ring_sums`
     misfit: Tensor  # float64 (): ||M F_w x - y||^2
 
@@ -95,7 +96,8 @@ def _magnitude(image: Tensor, batch: Slice) -> Tensor:
 
 def _estimate(image: Tensor, size: Tensor, batch: Slice) -> Estimate:
     rings = ring_sums(image, batch.kspace, batch.mask, batch.acquired[0])
-    return Estimate(size.cpu(), rings.cpu(), misfit(image, batch))
+    wrong = null_space(image - zero_filled(batch.kspace), batch.mask)
+    return Estimate(size.cpu(), _magnitude(wrong, batch).cpu(), rings.cpu(), misfit(image, batch))
 
 
 def misfit(image: Tensor, batch: Slice) -> Tensor:
@@ -113,6 +115,7 @@ def join(parts: list[Estimates]) -> Estimates:
     methods = {
         name: Estimate(
             torch.cat([part.methods[name].magnitude for part in parts]),
+            torch.cat([part.methods[name].null_error for part in parts]),
             sum(part.methods[name].rings for part in parts),
             sum(part.methods[name].misfit for part in parts),
         )

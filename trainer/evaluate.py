@@ -118,6 +118,7 @@ def _panel(result: Result, scores: list[Score]) -> Panel:
         label=f"{result.volume.fname} slice {middle}\n{result.volume.acquisition}",
         images={name: found.magnitude[middle].numpy() for name, found in estimates.methods.items()},
         target=result.target[middle],
+        null_errors={name: found.null_error[middle].numpy() for name, found in estimates.methods.items()},
         std=None if estimates.std is None else estimates.std[middle].numpy(),
         captions={s.method: f"volume: {s.metrics.psnr:.2f} dB / SSIM {s.metrics.ssim:.3f}" for s in scores},
     )

@@ -23,6 +23,7 @@ class Panel(NamedTuple):
     images: dict[str, np.ndarray]  # by method: zero_filled first, the best estimate before any sample
     target: np.ndarray | None = None
     std: np.ndarray | None = None
+    null_errors: dict[str, np.ndarray] = {}  # noqa: RUF012  by method: the error's part that was not measured
     captions: dict[str, str] = {}  # noqa: RUF012  by method
 
 
@@ -70,6 +71,9 @@ def _pictures(panel: Panel) -> dict[str, Picture]:
         shown[f"|error| of {method_title(best)}, x{ERROR_GAIN}"] = Picture(
             error, 0, top / ERROR_GAIN, "magma"
         )
+    if best in panel.null_errors:
+        title = f"null-space error, x{ERROR_GAIN}"
+        shown[title] = Picture(panel.null_errors[best], 0, top / ERROR_GAIN, "magma")
     if panel.std is not None:
         shown["standard deviation"] = Picture(panel.std, 0, float(panel.std.max()) or 1.0, "viridis")
     if "sample" in panel.images and "baseline" in panel.images:
