@@ -1,0 +1,44 @@
+"""Evaluating holds one volume at a time, however many there are."""
+
+import shutil
+import weakref
+
+import pytest
+import torch
+
+from config.load import make_config
+from custom_nn.model import ZeroFilled
+from tests.conftest import write_tiny_volume
+from trainer import evaluate as evaluation
+from trainer.data import find_volumes
+from trainer.distributed import Process
+
+
+@pytest.fixture
+def thousand_slices(tmp_path):
+    """Fifty volumes of twenty slices."""
+    first = write_tiny_volume(tmp_path / "file1000001.h5", slices=20, rows=32, columns=24)
+    for k in range(1, 50):
+        shutil.copy(first, tmp_path / f"file{1000001 + k}.h5")
+    return tmp_path
+
+
+def test_a_thousand_slices_take_the_memory_of_one_volume(thousand_slices, monkeypatch):
+    options = {"data": {"val": str(thousand_slices), "num_workers": 0, "cache": None}}
+    config = make_config(options | {"masks": {"accelerations": [4]}, "device": "cpu"})
+    volumes = find_volumes(config, "val")
+    targets: list[weakref.ref] = []
+    held, plain = [], evaluation.score
+
+    def counting(result, perceptual):
+        targets.append(weakref.ref(result.target))
+        held.append(sum(target() is not None for target in targets))
+        return plain(result, perceptual)
+
+    monkeypatch.setattr(evaluation, "score", counting)
+    found = evaluation.evaluate(ZeroFilled(), volumes, config, Process(torch.device("cpu")))
+    assert sum(volume.num_slices for volume in volumes) == 1000
+    assert len(held) == 50
+    assert max(held) <= 2  # the one that is scored, and the last until its name is taken
+    assert len(found.scores) == 2 * 50
+    assert len(found.examples) == 1
