@@ -65,7 +65,8 @@ def _load_method(name: str, overrides: list[str]) -> Run:
     if name not in METHODS:
         raise ValueError(f"{name}: neither a run or checkpoint, nor a method; those are {', '.join(METHODS)}")
     config = make_config({}, overrides)
-    methods = ",".join(dict.fromkeys([name, *config.validation.methods]))
+    # last, where a model would be: its error is drawn
+    methods = ",".join([*(other for other in config.validation.methods if other != name), name])
     return Run(Path(name), None, make_config(plain_config(config), [f"validate.methods=[{methods}]"]))
 
 
