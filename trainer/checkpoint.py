@@ -12,11 +12,11 @@ from config.schema import STOCHASTIC, Config
 from custom_nn.model import build_model
 from fastmri.atomic import replacing
 
-SCHEMA = 2  # 1 had one beta per acceleration
+SCHEMA = 3  # 1 had one beta per acceleration, 2 had two
 STATES = ("model", "ema", "optimizer")
 
-BETAS = ("fine", "coarse")  # of the finest wavelet octave, and of the rest
-Betas = dict[str, dict[int, float]]  # weight of the standard deviation's reward by part and acceleration
+# weight of the standard deviation's reward by part, octave_1 (the finest) ... and coarse, and acceleration
+Betas = dict[str, dict[int, float]]
 
 
 class Progress(NamedTuple):
