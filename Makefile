@@ -21,8 +21,9 @@ demo: $(VENV)/.installed
 	$(BIN)/python main.py reconstruct demo/generative demo/data/singlecoil_val/file1000049.h5 demo/reconstruction \
 		--slice 2 --acceleration 8 --samples 8
 
+# two processes of one thread each: most of the time is Python starting and tiny trainings
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff format --check .

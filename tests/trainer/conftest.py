@@ -34,6 +34,7 @@ SPATIAL = {
         "ms_ssim": 0,
         "l1": 0,
         "complex_l1": 1,
+        "octaves": 1,
         "samples": 2,
         "std_reward": True,
         "kl": 1e-3,

@@ -20,7 +20,7 @@ from trainer.tuning import tune_weights, tuning_batches
 CPU = Process(torch.device("cpu"))
 QUICK = ["device=cpu", "data.num_workers=0", "data.cache=null", "classical.iterations=10"]
 TUNE = [*QUICK, "classical.tune_slices=2", "masks.accelerations=[4]"]
-KEYS = {"schema", "data", "config_sha256", "masks", "rows", "volumes"}
+KEYS = {"schema", "data", "config_sha256", "masks", "rows", "volumes", "missing", "spectra"}
 
 
 def metrics(folder) -> dict:
@@ -146,7 +146,7 @@ def test_files_are_reconstructed_without_a_checkpoint(name, tiny_data, tmp_path)
         (["tv", "data.path=DATA", "classical.tv_weights={4: 0.1}"], "classical.tv_weights: none for x8, x16"),
         (["tv", "classical.tv_weights={4:0.1}"], "with spaces, and in quotes on a command line"),
         (["tv", "classical.tv_weights={1: 0.1}"], "greater than or equal to 2"),
-        (["tv", "validate.methods=[magic]"], "'zero_filled', 'low_pass', 'tv' or 'wavelet'"),
+        (["tv", "validate.methods=[magic]"], "'zero_filled', 'low_pass', 'tv', 'wavelet' or 'donor'"),
     ],
 )
 def test_what_a_user_can_mend_is_told_in_a_line(arguments, message, tiny_data, tmp_path, capsys):
