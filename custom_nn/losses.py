@@ -18,7 +18,7 @@ class Misfit(NamedTuple):
     """How far the mean of samples is from the truth, and what their spread is worth, see `std_reward`."""
 
     l1: Tensor  # scalar, mean over images
-    reward: Tensor  # (octaves + 1, N), of each octave and of the rest; 0 of a single sample
+    reward: Tensor  # (2, N), of the finest octave and of the rest; 0 of a single sample
 
 
 def ssim_terms(prediction: Tensor, target: Tensor, ms_ssim: float, ssim: float) -> dict[str, Tensor]:
@@ -41,10 +41,10 @@ def misfit(samples: Tensor, truth: Tensor, octaves: int) -> Misfit:
     bands, truth = wavelets(samples, octaves), wavelets(truth, octaves)  # (bands, P, N, ...), (bands, N, ...)
     l1 = (bands.mean(1) - truth).abs().sum(0).mean()
     if len(samples) == 1:
-        return Misfit(l1, l1.new_zeros(octaves + 1, samples.shape[1]))
+        return Misfit(l1, l1.new_zeros(2, samples.shape[1]))
     rewards = torch.vmap(std_reward)(bands)
-    fine = rewards[:-1].unflatten(0, (octaves, 3)).sum(1) if octaves else rewards[:0]
-    return Misfit(l1, torch.cat([fine, rewards[-1:]]))
+    finest = 3 if octaves else 0
+    return Misfit(l1, torch.stack([rewards[:finest].sum(0), rewards[finest:].sum(0)]))
 
 
 def std_reward(samples: Tensor) -> Tensor:

@@ -12,11 +12,11 @@ from config.schema import STOCHASTIC, Config
 from custom_nn.model import build_model
 from fastmri.atomic import replacing
 
-SCHEMA = 3  # 1 had one beta per acceleration, 2 had two
+SCHEMA = 2  # 1 had one beta per acceleration
 STATES = ("model", "ema", "optimizer")
 
-# weight of the standard deviation's reward by part, octave_1 (the finest) ... and coarse, and acceleration
-Betas = dict[str, dict[int, float]]
+BETAS = ("fine", "coarse")  # of the finest wavelet octave, and of the rest
+Betas = dict[str, dict[int, float]]  # weight of the standard deviation's reward by part and acceleration
 
 
 class Progress(NamedTuple):

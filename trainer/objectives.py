@@ -24,8 +24,8 @@ def generator_terms(
     """Every weighted term by its name, unweighted, and under 'total' their weighted sum.
 
     `draws` are samples of the same slices, in units of the volume's maximum: the image terms are of their
-    mean. With each L1 goes a reward of their standard deviation, weighed by `beta` (octaves + 1, N) in
-    each wavelet octave, finest first, and in the rest.
+    mean. With each L1 goes a reward of their standard deviation, weighed by `beta` (2, N) in its finest
+    wavelet octave and in the rest.
     """
     size, top = batch.target.shape[-2:], batch.max_value
     target, truth = batch.target / top, center_crop(zero_filled(batch.kspace), size) / top

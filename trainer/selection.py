@@ -6,13 +6,11 @@ import numpy as np
 
 from config.schema import Config
 from fastmri.posterior import law
-from fastmri.spectrum import RINGS
 from trainer.checkpoint import Betas
 from trainer.evaluate import Evaluation
 from trainer.scores import mean_gaps
 
 GAP_TOLERANCE = 0.25  # dB
-FAINTEST_POWER = 1e-3  # of the truth's
 
 
 def rating(evaluation: Evaluation, posterior: bool) -> float:
@@ -38,30 +36,22 @@ def tune(betas: Betas, evaluation: Evaluation, config: Config) -> None:
     """Move each acceleration's betas until its samples differ as the posterior's would.
 
     coarse += rate (PSNR_1 + law - PSNR_P): rcGAN's rule (arXiv 2210.13389, eq. 15), for every acceleration.
-    PSNR hardly sees the finer octaves, where blobs and grain come from: in each the power that is missing
-    decides, in dB and at most as fast: a posterior's samples have the truth's power at every frequency. For
-    normal errors the spread of the optimum is sqrt(P beta^2 / (P + 1 - beta^2)) times the right one: betas
-    stay below sqrt(P + 1), where the reward would outgrow the L1 for good.
+    PSNR hardly sees the finest octave, above half the band: there the power that is missing decides, in dB
+    and at most as fast. For normal errors the spread of the optimum is sqrt(P beta^2 / (P + 1 - beta^2))
+    times the right one: betas stay below sqrt(P + 1), where the reward would outgrow the L1 for good.
     """
     if not config.loss.std_reward:
         return
     fastest, highest = law(config.draws), 0.9 * math.sqrt(config.loss.samples + 1)
     for acceleration, gap in mean_gaps(evaluation.spreads).items():
-        moves = {"coarse": fastest - gap}
-        for octave in range(1, config.loss.octaves + 1):
-            missing = -_power(evaluation, acceleration, octave)
-            moves[f"octave_{octave}"] = min(max(missing, -fastest), fastest)
+        missing = -10 * math.log10(max(_power(evaluation, acceleration), 1e-6))
+        moves = {"coarse": fastest - gap, "fine": min(max(missing, -fastest), fastest)}
         for part, move in moves.items():
             beta = betas[part][acceleration] + config.loss.beta_rate * move
             betas[part][acceleration] = min(max(beta, 0.0), highest)
 
 
-def _power(evaluation: Evaluation, acceleration: int, octave: int) -> float:
-    """Power of a sample over the truth's in dB, mean over volumes and the octave's rings; 1 is the finest."""
-    rings = slice(RINGS >> octave, RINGS >> (octave - 1))
-    ratios = [
-        [ring.power_ratio for ring in score.curve[rings]]
-        for score in evaluation.scores
-        if score.method == "sample" and score.acceleration == acceleration
-    ]
-    return float(np.mean(10 * np.log10(np.maximum(ratios, FAINTEST_POWER))))
+def _power(evaluation: Evaluation, acceleration: int) -> float:
+    """Mean power ratio of a sample over volumes."""
+    chosen = [s for s in evaluation.scores if s.method == "sample" and s.acceleration == acceleration]
+    return float(np.mean([score.metrics.power_ratio for score in chosen]))

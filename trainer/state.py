@@ -65,8 +65,7 @@ def make_state(config: Config, process: Process, pretrained: bool) -> State:
         load_pretrained(model, config)
     model = model.to(process.device)
     average = copy.deepcopy(model).eval().requires_grad_(False)
-    parts = [*(f"octave_{k + 1}" for k in range(config.loss.octaves)), "coarse"]
-    betas = {part: dict.fromkeys(config.masks.accelerations, config.loss.beta) for part in parts}
+    betas = {part: dict.fromkeys(config.masks.accelerations, config.loss.beta) for part in checkpoint.BETAS}
     optimizer = make_optimizer(model, config.train)
     return State(model, average, optimizer, make_adversary(config, process), betas, process.world)
 

@@ -8,7 +8,7 @@ from custom_nn.latent import Guidance
 from custom_nn.model import Noise, Reconstruction
 from fastmri.dataset import Slice
 from trainer.adversary import adversarial_term, adversarial_weight, discriminator_step
-from trainer.checkpoint import Betas
+from trainer.checkpoint import BETAS, Betas
 from trainer.distributed import Process, average_gradients
 from trainer.draws import training_draws
 from trainer.noise import training_noise
@@ -63,6 +63,6 @@ def update_generator(
 
 
 def batch_betas(betas: Betas, batch: Slice) -> Tensor:
-    """The weight of the standard deviation's reward of each slice, by its acceleration: (parts, N)."""
-    values = [[part[r] for r in batch.acceleration] for part in betas.values()]
+    """The weight of the standard deviation's reward of each slice, by its acceleration: (2, N)."""
+    values = [[betas[part][r] for r in batch.acceleration] for part in BETAS]
     return torch.tensor(values).to(batch.mask.device, non_blocking=True)  # the device need not be waited for

@@ -4,7 +4,6 @@ import pytest
 
 from config.load import make_config
 from fastmri.posterior import law
-from fastmri.spectrum import RINGS, Texture
 from trainer.evaluate import Evaluation
 from trainer.scores import Measures, Score, Spread
 from trainer.selection import rating, tune
@@ -16,8 +15,7 @@ LAW = law(SAMPLES)
 def found(gaps: dict[int, float], power: float = 1.0, correlation: float = 0.5) -> Evaluation:
     """A validation of one volume, whose mean of 8 samples gains `gaps` dB on one, by acceleration."""
     measures = Measures(30.0, 0.8, 0.01, power, correlation, 1.0, 0.5, 0.0)
-    curve = [Texture(power, correlation)] * (RINGS // 2) + [Texture(10 * power, correlation)] * (RINGS // 2)
-    scores = [Score("sample", "file1.h5", r, "PD", float(r), measures, {}, curve) for r in gaps]
+    scores = [Score("sample", "file1.h5", r, "PD", float(r), measures, {}, []) for r in gaps]
     spreads = [Spread("file1.h5", r, {1: 30.0, SAMPLES: 30.0 + gap}) for r, gap in gaps.items()]
     return Evaluation(scores, spreads, [], [], 0.0)
 
@@ -26,7 +24,7 @@ def config(**loss):
     return make_config(
         {
             "model": {"name": "generative", "freeze_baseline": False},
-            "loss": {"std_reward": True, "samples": 2, "beta_rate": 0.1, "octaves": 2, **loss},
+            "loss": {"std_reward": True, "samples": 2, "beta_rate": 0.1, **loss},
         }
     )
 
@@ -49,24 +47,18 @@ def test_other_models_are_rated_by_ssim():
     assert rating(found({4: 0.0, 8: 0.0}), posterior=False) == pytest.approx(0.8)
 
 
-def equal_betas() -> dict[str, dict[int, float]]:
-    return {part: {4: 1.0, 8: 1.0} for part in ("octave_1", "octave_2", "coarse")}
-
-
 def test_betas_move_by_what_is_missing_and_stay_below_where_the_reward_would_win():
-    """The finest octave, whose power is tenfold the others' here, apart from the next."""
-    betas = equal_betas()
+    betas = {part: {4: 1.0, 8: 1.0} for part in ("fine", "coarse")}
     tune(betas, found({4: LAW - 1, 8: LAW + 1}, power=0.1 ** (1 / 10)), config())
     assert betas["coarse"] == pytest.approx({4: 1.1, 8: 0.9})
-    assert betas["octave_2"] == pytest.approx({4: 1.1, 8: 1.1})  # 1 dB of power is missing
-    assert betas["octave_1"] == pytest.approx(dict.fromkeys([4, 8], 1 - 0.1 * LAW))  # 9 dB too many
+    assert betas["fine"] == pytest.approx({4: 1.1, 8: 1.1})  # 1 dB of power
     for _ in range(30):
         tune(betas, found({4: 0.0, 8: 9.0}, power=0.0), config())
-    assert betas["coarse"][4] == betas["octave_1"][8] == betas["octave_2"][8] < 3**0.5
+    assert betas["coarse"][4] == betas["fine"][8] < 3**0.5
     assert betas["coarse"][8] == 0
 
 
 def test_without_the_reward_no_beta_moves():
-    betas = equal_betas()
+    betas = {part: {4: 1.0} for part in ("fine", "coarse")}
     tune(betas, found({4: 0.0}), config(std_reward=False))
-    assert betas == equal_betas()
+    assert betas == {part: {4: 1.0} for part in ("fine", "coarse")}
