@@ -4,7 +4,6 @@ from pathlib import Path
 
 from loguru import logger
 
-from config.schema import STOCHASTIC
 from fastmri.conformal import fewest_volumes
 from trainer import checkpoint
 from trainer.calibration import Calibrations, calibration_terms, write_calibration
@@ -21,7 +20,7 @@ def calibrate_run(run: Run, process: Process) -> Path:
     The volumes must be held out: used neither in training nor to choose betas or a checkpoint.
     """
     config, level = run.config, run.config.validation.level
-    if config.model.name not in STOCHASTIC or config.draws < 2:
+    if not run.stochastic or config.draws < 2:
         raise ValueError("calibrate: needs a run that draws noise, and validate.samples of at least 2")
     volumes, data = find_volumes(config, "val"), str(data_folder(config, "val"))
     if len(volumes) < (least := fewest_volumes(1 - level)):

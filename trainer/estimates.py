@@ -62,7 +62,8 @@ def estimate(
     if model is not None and model.stochastic:
         std = samples.std(0) if len(samples) > 1 else torch.zeros_like(samples[0])
         errors = squared_errors(samples, batch.target[:, 0].cpu(), sample_counts(len(samples)))
-    found = {name: _estimate(image, size, batch) for name, (image, size) in images.items()}
+    truth = zero_filled(batch.kspace)
+    found = {name: _estimate(image, size, truth, batch) for name, (image, size) in images.items()}
     return Estimates(found, energy(middle_slice(batch.masked_kspace)), std, errors, seconds)
 
 
@@ -94,9 +95,9 @@ def _magnitude(image: Tensor, batch: Slice) -> Tensor:
     return magnitude(image, batch.recon_size[0])[:, 0]
 
 
-def _estimate(image: Tensor, size: Tensor, batch: Slice) -> Estimate:
+def _estimate(image: Tensor, size: Tensor, truth: Tensor, batch: Slice) -> Estimate:
     rings = ring_sums(image, batch.kspace, batch.mask, batch.acquired[0])
-    wrong = null_space(image - zero_filled(batch.kspace), batch.mask)
+    wrong = null_space(image - truth, batch.mask)
     return Estimate(size.cpu(), _magnitude(wrong, batch).cpu(), rings.cpu(), misfit(image, batch))
 
 

@@ -54,6 +54,15 @@ def write_generative(path: Path, folder: Path, parts: dict, baseline: Path | Non
     return path
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Tiny networks are slower on several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory, tiny_data) -> Path:
     """A run directory of a cascade that sees three slices. Read only."""
