@@ -46,18 +46,22 @@ def train(config: Path, overrides: list[str], out: Path) -> int:
     from config.load import load_config
     from trainer import distributed
     from trainer.loop import train
+    from trainer.provenance import record_command
 
     options = load_config(config, overrides)
     process = distributed.find_process(options.device)
     _console(quiet=not process.main)
     with distributed.group(process):
         train(options, out, process)
+    if process.main:
+        record_command(out, ["train", config, *overrides, "--out", out], process.device)
     return 0
 
 
 def validate(run: Path, overrides: list[str], out: Path | None) -> int:
     """PSNR, SSIM and NMSE of a run, or of a method without training, beside the zero-filled image"""
     from trainer import distributed
+    from trainer.provenance import record_command
     from trainer.validate import load_run, validate
 
     found = load_run(run, overrides)
@@ -65,6 +69,9 @@ def validate(run: Path, overrides: list[str], out: Path | None) -> int:
     _console(quiet=not process.main)
     with distributed.group(process):
         validate(found, out, process)
+    if process.main:
+        typed = ["validate", run, *overrides, *(["--out", out] if out else [])]
+        record_command(out or found.default_out, typed, process.device)
     return 0
 
 
@@ -72,6 +79,7 @@ def calibrate(run: Path, data: Path, overrides: list[str]) -> int:
     """learn how wide a generative run's intervals must be to hold the truth"""
     from trainer import distributed
     from trainer.calibrate import calibrate_run
+    from trainer.provenance import record_command
     from trainer.validate import load_run
 
     held_out = data / "singlecoil_val"
@@ -79,7 +87,10 @@ def calibrate(run: Path, data: Path, overrides: list[str]) -> int:
     process = distributed.find_process(found.config.device)
     _console(quiet=not process.main)
     with distributed.group(process):
-        print(calibrate_run(found, process))
+        written = calibrate_run(found, process)
+    if process.main:
+        record_command(written.parent, ["calibrate", run, data, *overrides], process.device)
+        print(written)
     return 0
 
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 RESAMPLES = 10_000
+FEWER = 500  # of what takes longer than a mean
 LEVEL = 0.95
 
 
@@ -17,9 +18,20 @@ def bootstrap_interval(values: Sequence[float]) -> list[float] | None:
     """
     if len(values) < 2:
         return None
-    means = np.asarray(values)[_resamples(len(values))].mean(axis=1)
+    return percentile_interval(np.asarray(values)[_resamples(len(values))].mean(axis=1))
+
+
+def percentile_interval(values: np.ndarray) -> list[float]:
+    """The interval that holds LEVEL of the values, as many below it as above."""
     tail = 50 * (1 - LEVEL)
-    return [float(bound) for bound in np.percentile(means, [tail, 100 - tail])]
+    return [float(bound) for bound in np.percentile(values, [tail, 100 - tail])]
+
+
+def bootstrap_weights(count: int) -> np.ndarray:
+    """How often each of `count` volumes is in each of FEWER resamples: float64 (FEWER, count)."""
+    return np.stack([np.bincount(drawn, minlength=count) for drawn in _resamples(count)[:FEWER]]).astype(
+        float
+    )
 
 
 @lru_cache(maxsize=8)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastmri.frechet import TileMoments, tile_moments
 from fastmri.masks import achieved_acceleration
 from fastmri.metrics import psnr_of_error, volume_metrics
 from fastmri.spectrum import Texture, null_space_measures, texture, texture_curve
@@ -26,6 +27,13 @@ class Measures(NamedTuple):
     dc_residual: float  # ||M F x - y|| / ||y||
 
 
+class Tiles(NamedTuple):
+    """Of a volume, what a Frechet distance needs."""
+
+    estimate: TileMoments
+    truth: TileMoments
+
+
 class Score(NamedTuple):
     """One method on one volume at one acceleration."""
 
@@ -37,6 +45,7 @@ class Score(NamedTuple):
     metrics: Measures
     perceptual: dict[str, float | None]  # by name, see `trainer.perceptual`; empty if not asked for
     curve: list[Texture]  # by ring of spatial frequency
+    tiles: Tiles | None  # if perceptual metrics are asked for, and images are at least a tile
 
 
 class Spread(NamedTuple):
@@ -80,19 +89,17 @@ def score(result: Result, perceptual: Perceptual | None) -> list[Score]:
         measures = Measures(*volume_metrics(target, prediction), *texture(found.rings), *null, residual)
         seen = perceptual(target, prediction) if perceptual else {}
         curve = texture_curve(found.rings)
-        scores.append(
-            Score(
-                name,
-                volume.fname,
-                result.acceleration,
-                volume.acquisition,
-                achieved,
-                measures,
-                seen,
-                curve,
-            )
-        )
+        tiles = _tiles(target, prediction, perceptual)
+        named = (name, volume.fname, result.acceleration, volume.acquisition)
+        scores.append(Score(*named, achieved, measures, seen, curve, tiles))
     return scores
+
+
+def _tiles(target: np.ndarray, prediction: np.ndarray, perceptual: Perceptual | None) -> Tiles | None:
+    if perceptual is None:
+        return None
+    found = [tile_moments(x, float(target.max()), perceptual.device) for x in (prediction, target)]
+    return None if None in found else Tiles(*found)
 
 
 def trusts(result: Result) -> list[Trust]:

@@ -10,12 +10,13 @@ import numpy as np
 from config.load import config_sha256, plain_config
 from config.schema import Config
 from fastmri.atomic import replacing
+from fastmri.frechet import frechet_distance, frechet_distances
 from fastmri.posterior import law
 from fastmri.spectrum import Texture
 from trainer.calibration import Calibrations
 from trainer.evaluate import Evaluation
-from trainer.intervals import bootstrap_interval
-from trainer.scores import Score, Spread, mean_gaps
+from trainer.intervals import bootstrap_interval, bootstrap_weights, percentile_interval
+from trainer.scores import Score, Spread, Tiles, mean_gaps
 from trainer.trust import Trust, bounds_held, coverage
 
 SCHEMA = 1
@@ -111,7 +112,20 @@ def _row(method: str, acceleration: int, acquisition: str, scores: list[Score]) 
                 "std": float(np.std(values)),
                 "interval": bootstrap_interval(values),
             }
+    if tiles := [score.tiles for score in scores if score.tiles]:
+        row["frechet_wavelet"] = _frechet(tiles)
     return row
+
+
+def _frechet(tiles: list[Tiles]) -> dict[str, Any]:
+    """The distance of all volumes' tiles together, with its bootstrap interval over volumes."""
+    estimates, truths = zip(*tiles, strict=True)
+    drawn = frechet_distances(estimates, truths, bootstrap_weights(len(tiles)))
+    return {
+        "distance": frechet_distance(estimates, truths),
+        "tiles": sum(each.count for each in truths),
+        "interval": percentile_interval(drawn) if len(tiles) > 1 else None,
+    }
 
 
 def _measures(score: Score) -> dict[str, float | None]:
@@ -120,7 +134,8 @@ def _measures(score: Score) -> dict[str, float | None]:
 
 def _volume(score: Score) -> dict[str, Any]:
     fields = score._asdict()
-    del fields["curve"], fields["metrics"], fields["perceptual"]
+    for name in ("curve", "metrics", "perceptual", "tiles"):
+        del fields[name]
     return fields | _measures(score)
 
 

@@ -5,11 +5,14 @@ from typing import Any
 
 from tabulate import tabulate
 
+from trainer.intervals import LEVEL
+
 
 def format_rows(table: list[dict[str, Any]]) -> str:
     """The rows as an aligned table; a single acquisition is not shown apart from all."""
     lines = [[*head, *_cells(row, COLUMNS)] for head, row in _heads(table)]
-    return tabulate(lines, headers=[*HEAD, *_titles(COLUMNS)], disable_numparse=True)
+    text = tabulate(lines, headers=[*HEAD, *_titles(COLUMNS)], disable_numparse=True)
+    return text + ("\n" + INTERVALS if "[" in text.splitlines()[-1] else "")
 
 
 def format_perceptual(table: list[dict[str, Any]], missing: dict[str, str]) -> str:
@@ -73,8 +76,10 @@ PERCEPTUAL = {
     "lpips": ("LPIPS", ".3f"),
     "dists": ("DISTS", ".3f"),
     "null_space_error": ("null-space error", ".3f"),
+    "frechet_wavelet": ("Frechet (wavelet)", ".2f"),
 }
-SPREAD = ("psnr", "ssim", "nmse")  # the others are shown without their standard deviation
+INTERVALS = f"in brackets: {LEVEL:.0%} bootstrap interval of the mean over volumes"
+WITH_INTERVAL = ("psnr", "ssim", "nmse")  # metrics.json has one for the others too
 
 
 def format_posterior(table: list[dict[str, Any]]) -> str:
@@ -94,13 +99,18 @@ def format_posterior(table: list[dict[str, Any]]) -> str:
 
 
 def _cells(row: dict[str, Any], columns: dict[str, tuple[str, str]]) -> list[str]:
-    """Means over volumes, some with their standard deviation; '-' for what was not measured."""
-    cells = []
-    for name, (_, form) in columns.items():
-        value = row.get(name)
-        spread = f" ± {value['std']:{form}}" if value and name in SPREAD else ""
-        cells.append(f"{value['mean']:{form}}{spread}" if value else "-")
-    return cells
+    """Means over volumes, some with their 95 % interval; '-' for what was not measured."""
+    return [
+        _cell(row[name], form, name in WITH_INTERVAL) if name in row else "-"
+        for name, (_, form) in columns.items()
+    ]
+
+
+def _cell(value: dict[str, Any], form: str, with_interval: bool) -> str:
+    text = f"{value['distance' if 'distance' in value else 'mean']:{form}}"
+    if with_interval and value["interval"]:
+        text += f" [{', '.join(f'{bound:{form}}' for bound in value['interval'])}]"
+    return text
 
 
 def _titles(columns: dict[str, tuple[str, str]]) -> list[str]:

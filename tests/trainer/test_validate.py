@@ -42,7 +42,13 @@ def test_files_and_schema(results, tiny_data):
         "CORPD_FBK": 1,
         "CORPDFS_FBK": 2,
     }
-    assert {path.name for path in results.iterdir()} == {"metrics.json", "metrics.csv", "x4.png", "x8.png"}
+    assert {path.name for path in results.iterdir()} == {
+        "metrics.json",
+        "metrics.csv",
+        "commands.jsonl",
+        "x4.png",
+        "x8.png",
+    }
     lines = list(csv.DictReader((results / "metrics.csv").open()))
     assert [float(line["psnr"]) for line in lines] == [volume["psnr"] for volume in found["volumes"]]
 
