@@ -126,6 +126,20 @@ def compare(
     return 0
 
 
+def report(runs: list[Path], out: Path, ablations: list[Path], figures: Path | None, device: str) -> int:
+    """a paper on validated runs, as PDF"""
+    from trainer.distributed import choose_device
+    from trainer.provenance import typed
+    from trainer.report import Sources, report
+
+    _console()
+    named = ["--ablations", *ablations] if ablations else []
+    named += ["--figures", figures] if figures else []
+    command = typed(["report", *runs, *named, "--out", out])
+    print(report(Sources(runs, ablations, figures, command), out, choose_device(device)))
+    return 0
+
+
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--volumes", type=_at_least(1), default=10, help="how many (10)")
@@ -214,6 +228,27 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--volumes", type=_at_least(1), default=2, metavar="N", help="for distortion and perception (2)"
     )
+    parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
+
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="validated run directories, the one that leads first",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", required=True, help="the PDF")
+    parser.add_argument(
+        "--ablations",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="validated runs of which each differs from one of them in a switch of the generative model",
+    )
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="what `compare` of these runs drew")
     parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
 
 
@@ -315,6 +350,15 @@ COMMANDS = {
         [
             "compare runs/baseline runs/unet runs/generative --out img",
             "compare runs/baseline runs/generative --out img --fname file1000001.h5 --slice 18 --volumes 4",
+        ],
+    ),
+    "report": Command(
+        report,
+        _report_arguments,
+        [
+            "report runs/baseline runs/generative --out report.pdf",
+            "report runs/baseline runs/generative --figures img --out report.pdf",
+            "report runs/baseline runs/generative --ablations runs/ablation/* --out report.pdf",
         ],
     ),
 }

@@ -88,11 +88,21 @@ def _best(panel: Panel) -> str:
     return names[0] if names else list(panel.images)[-1]
 
 
+TITLES = {
+    "zero_filled": "zero-filled",
+    "low_pass": "low-pass",
+    "tv": "total variation",
+    "wavelet": "l1-wavelet",
+    "donor": "donor (control)",
+    "model": "reconstruction",
+}
+
+
 def method_title(method: str) -> str:
     """A method's name as people write it."""
     if method.startswith("mean_"):
         return f"mean of {method.removeprefix('mean_')} samples"
-    return {"zero_filled": "zero-filled", "model": "reconstruction"}.get(method, method)
+    return TITLES.get(method, method)
 
 
 def _draw_row(figure: Figure, row: np.ndarray, pictures: dict[str, Picture]) -> None:

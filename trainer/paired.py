@@ -8,7 +8,7 @@ from scipy.stats import wilcoxon
 from tabulate import tabulate
 
 from trainer.intervals import LEVEL, bootstrap_interval
-from trainer.records import Record, volume_scores
+from trainer.records import UNTRAINED, Record, volume_scores
 
 METRICS = ("psnr", "ssim")
 NOTHING = 1e-5  # dB or SSIM: a difference that the order of additions makes, counted as none
@@ -57,15 +57,17 @@ def compare_records(records: list[Record]) -> list[Difference]:
     for other in others:
         found += _compare(first, other, [(a, b) for a in _methods(first) for b in _methods(other)])
     for record in records:
-        # what an earlier method is measured against a later one: sample - baseline, model - zero-filled
-        pairs = combinations(["zero_filled", *_methods(record)], 2)
-        found += _compare(record, record, [(later, earlier) for earlier, later in pairs])
+        # a later method against those before it: sample - baseline, model - zero-filled, model - wavelet
+        pairs = combinations(list(dict.fromkeys(v["method"] for v in record.summary["volumes"])), 2)
+        own = [(later, earlier) for earlier, later in pairs if later in _methods(record)]
+        found += _compare(record, record, own)
     return found
 
 
 def _methods(record: Record) -> list[str]:
     """What the run itself makes of the data, in the order of its table."""
-    return list(dict.fromkeys(v["method"] for v in record.summary["volumes"] if v["method"] != "zero_filled"))
+    found = dict.fromkeys(v["method"] for v in record.summary["volumes"])
+    return [method for method in found if method not in UNTRAINED]
 
 
 def _compare(one: Record, other: Record, pairs: list[tuple[str, str]]) -> list[Difference]:

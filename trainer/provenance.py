@@ -17,12 +17,17 @@ FILE = "commands.jsonl"
 def record_command(folder: Path, arguments: list[object], device: torch.device) -> None:
     """Append how `main.py` was called to the folder that its results went to."""
     line = {
-        "command": shlex.join(["python", "main.py", *map(str, arguments)]),
+        "command": typed(arguments),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         **environment(device),
     }
     with open(folder / FILE, "a") as file:
         file.write(json.dumps(line) + "\n")
+
+
+def typed(arguments: list[object]) -> str:
+    """A call of `main.py` as one would type it."""
+    return shlex.join(["python", "main.py", *map(str, arguments)])
 
 
 def read_commands(folder: Path) -> list[dict[str, Any]]:

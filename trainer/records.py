@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from config.schema import Config
+from config.schema import METHODS, Config
 from fastmri.masks import MaskSettings
 from trainer import checkpoint
 from trainer.figures import method_title
 from trainer.validate import load_run
 
+UNTRAINED = (*METHODS, "donor")
 SAME_ZERO_FILLED = 0.01  # dB between machines; other data or masks differ by more
 
 
@@ -29,7 +30,7 @@ class Record(NamedTuple):
 
     def title(self, method: str) -> str:
         """A method of this run as figures and tables call it."""
-        if method == "zero_filled":
+        if method in UNTRAINED:
             return method_title(method)
         return self.label if method == "model" else f"{self.label}, {method_title(method)}"
 

@@ -80,7 +80,7 @@ def resume(state: State, config: Config, out: Path, process: Process) -> None:
     path = last_checkpoint(out)
     if path.exists():
         found = checkpoint.load(path)
-        differing = _differences(plain_config(found.config), plain_config(config))
+        differing = differences(plain_config(found.config), plain_config(config))
         if found.progress.world != state.world:
             differing.append(f"processes: {found.progress.world} -> {state.world}")
         if differing:
@@ -93,7 +93,7 @@ def resume(state: State, config: Config, out: Path, process: Process) -> None:
         raise ValueError(f"{out}: must be a folder that all processes share, because they resume from it")
 
 
-def _differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
     """'name: old -> new' of options that differ though they may not."""
     found = []
     for name in sorted(old.keys() | new.keys()):
@@ -101,7 +101,7 @@ def _differences(old: dict, new: dict, prefix: str = "") -> list[str]:
         if before == after or path in MAY_CHANGE:
             continue
         if isinstance(before, dict) and isinstance(after, dict):
-            found += _differences(before, after, path + ".")
+            found += differences(before, after, path + ".")
         else:
             found.append(f"{path}: {before} -> {after}")
     return found

@@ -1,0 +1,138 @@
+"""The report's figures are those of the runs' files, and every page says what it is not for."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from pypdf import PdfReader
+
+from main import main
+from tests.trainer.conftest import SPATIAL, write_generative
+from trainer.ablations import find_ablations
+from trainer.compare import write_comparison
+from trainer.figures import WARNING
+from trainer.records import read_records
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, tiny_run, tiny_data) -> Path:
+    """A folder of a cascade, a generative run on it, and one like it with a single token, all validated."""
+    folder = tmp_path_factory.mktemp("report")
+    shutil.copytree(tiny_run, folder / "cascade", ignore=shutil.ignore_patterns("validate"))
+    config = write_generative(folder / "tiny.yaml", tiny_data, SPATIAL, tiny_run)
+    for name, changes in {"texture": [], "one_token": ["model.tokens=1"]}.items():
+        changes = [*changes, "train.validate_every=6", "data.num_workers=0"]
+        assert main(["train", str(config), *changes, "--out", str(folder / name)]) == 0
+    quick = ["validate.perceptual=false", "validate.samples=2"]
+    options = {"cascade": ["validate.methods=[low_pass,donor]"], "texture": quick, "one_token": quick}
+    for name, changes in options.items():
+        assert main(["validate", str(folder / name), *changes]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def figures(runs) -> Path:
+    """What `compare` leaves behind, but for the pictures, of which there is one."""
+    out = runs / "img"
+    out.mkdir()
+    records = read_records([runs / "cascade", runs / "texture"], CPU)
+    write_comparison(records, [], out)
+    Image.new("RGB", (70, 90)).save(out / "reconstruction.png")
+    return out
+
+
+def write_report(runs: Path, figures: Path, out: Path, texture: str = "texture") -> PdfReader:
+    named = [str(runs / "cascade"), str(runs / texture)]
+    switched = ["--ablations", str(runs / "texture"), str(runs / "one_token")]
+    assert main(["report", *named, *switched, "--figures", str(figures), "--out", str(out)]) == 0
+    return PdfReader(out)
+
+
+@pytest.fixture(scope="module")
+def paper(runs, figures) -> PdfReader:
+    return write_report(runs, figures, runs / "report.pdf")
+
+
+def words(paper: PdfReader) -> str:
+    return re.sub(r"\s+", " ", " ".join(page.extract_text() for page in paper.pages))
+
+
+def rows(run: Path) -> list[dict]:
+    return json.loads((run / "validate" / "metrics.json").read_text())["rows"]
+
+
+def test_every_mean_of_psnr_and_ssim_is_in_it(paper, runs):
+    text = words(paper)
+    for run in ("cascade", "texture"):
+        for row in rows(runs / run):
+            if row["acquisition"] == "all":
+                assert f"{row['psnr']['mean']:.2f} / {row['ssim']['mean']:.3f}" in text
+
+
+def test_another_figure_in_the_file_is_another_figure_in_the_report(runs, figures, paper, tmp_path):
+    changed = tmp_path / "runs"
+    shutil.copytree(runs, changed)
+    path = changed / "texture" / "validate" / "metrics.json"
+    content = json.loads(path.read_text())
+    row = next(r for r in content["rows"] if r["method"] == "sample" and r["acquisition"] == "all")
+    row["psnr"]["mean"] = 12.34567
+    path.write_text(json.dumps(content))
+    assert "12.35 / " in words(write_report(changed, figures, tmp_path / "report.pdf"))
+    assert "12.35 / " not in words(paper)
+
+
+def test_every_page_warns_and_figures_are_there(paper, figures):
+    assert all(WARNING in page.extract_text() for page in paper.pages)
+    assert sum(len(page.images) for page in paper.pages) == len(list(figures.glob("*.png")))
+
+
+def test_commands_options_and_the_control_are_told(paper, runs):
+    text = words(paper).replace(" ", "")
+    assert f"validate{runs / 'cascade'}'validate.methods=[low_pass,donor]'".replace(" ", "") in text
+    assert "config_sha256" not in text
+    donor = [
+        row for row in rows(runs / "cascade") if row["method"] == "donor" and row["acquisition"] == "all"
+    ]
+    for row in donor:
+        assert f"{row['hallucination']['mean']:.3f}" in text
+
+
+def test_a_switch_is_found_and_its_effect_is_paired_over_volumes(runs):
+    reference, (ablation,) = find_ablations(read_records([runs / "one_token", runs / "texture"], CPU))
+    assert reference.label == "texture"
+    assert ablation.option == "model.tokens"
+    samples = {
+        name: {
+            (v["fname"], v["acceleration"]): v
+            for v in json.loads((runs / name / "validate" / "metrics.json").read_text())["volumes"]
+            if v["method"] == "sample"
+        }
+        for name in ("texture", "one_token")
+    }
+    wanted = [
+        samples["texture"][key]["psnr"] - samples["one_token"][key]["psnr"] for key in samples["texture"]
+    ]
+    assert ablation.effects["psnr"].mean == pytest.approx(sum(wanted) / len(wanted))
+
+
+def test_what_can_not_be_reported_is_told_in_a_line(runs, figures, tmp_path, capsys):
+    bare = shutil.copytree(runs / "cascade", tmp_path / "bare", ignore=shutil.ignore_patterns("validate"))
+    cases = {
+        (str(bare),): "not validated",
+        (str(runs / "texture"), "--figures", str(figures)): "its figures are of other runs",
+        (str(runs / "cascade"), "--figures", str(tmp_path)): "no figures of `compare`",
+        (str(runs / "cascade"), "--ablations", str(runs / "cascade"), str(runs / "texture")): "no run among",
+    }
+    for arguments, words in cases.items():
+        assert main(["report", *arguments, "--out", str(tmp_path / "report.pdf")]) == 2
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("error: ")
+        assert words in error
+    assert not (tmp_path / "report.pdf").exists()

@@ -1,0 +1,99 @@
+"""What one switched-off part of a model costs, from runs that differ in nothing else."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from config.load import plain_config
+from trainer.intervals import bootstrap_interval
+from trainer.records import Record
+from trainer.state import differences
+
+SWITCHES = {
+    "model.tokens": "one texture vector instead of {before}",
+    "model.attention": "all places read the mean of the vectors",
+    "model.high_pass": "the proxy sees all of the truth",
+    "adversarial.weight": "no discriminator",
+    "loss.std_reward": "no reward of the standard deviation",
+    "model.hard_projection": "no projection onto the null space",
+}
+
+
+class Effect(NamedTuple):
+    """A measure with a part minus without it, per volume, mean over accelerations; better if above 0."""
+
+    mean: float
+    interval: list[float] | None  # bootstrap over volumes
+
+    @property
+    def verdict(self) -> str:
+        """In a word, by whether the interval holds 0."""
+        if self.interval is None or self.interval[0] <= 0 <= self.interval[1]:
+            return "no difference shown"
+        return "better with it" if self.mean > 0 else "worse with it"
+
+
+class Ablation(NamedTuple):
+    """A run with one switch thrown, and what its sample lacks against the reference's."""
+
+    record: Record
+    option: str
+    effects: dict[str, Effect]  # by measure
+
+
+def find_ablations(records: list[Record]) -> tuple[Record, list[Ablation]]:
+    """The reference among runs, which each other one differs from in one switch alone, and the others.
+
+    Raises ValueError if there is no such run, or if one was not validated.
+    """
+    for record in records:
+        if record.summary is None:
+            raise ValueError(f"{record.label}: not validated; `validate` it first")
+    for reference in records:
+        others = [record for record in records if record is not reference]
+        thrown = [_thrown(reference, other) for other in others]
+        if all(thrown):
+            pairs = zip(others, thrown, strict=True)
+            return reference, [Ablation(o, option, _effects(reference, o)) for o, option in pairs]
+    raise ValueError(
+        f"ablations: no run among {', '.join(r.label for r in records)} that each other differs from in one "
+        f"of {', '.join(SWITCHES)} alone"
+    )
+
+
+def _thrown(reference: Record, other: Record) -> str | None:
+    """The switch that tells two runs apart; None if it is none, or more. The reference has it on."""
+    plain = [plain_config(record.config) for record in (reference, other)]
+    names = [line.partition(":")[0] for line in differences(*plain)]
+    if len(names) != 1 or names[0] not in SWITCHES:
+        return None
+    group, option = names[0].split(".")
+    before, after = (each[group][option] for each in plain)
+    return names[0] if before > after else None
+
+
+def _effects(reference: Record, other: Record) -> dict[str, Effect]:
+    mine, theirs = _by_volume(reference), _by_volume(other)
+    common = [fname for fname in mine if fname in theirs]
+    return {name: _effect([mine[fname][name] - theirs[fname][name] for fname in common]) for name in MEASURES}
+
+
+MEASURES = {  # larger is better
+    "psnr": "PSNR of a sample [dB]",
+    "correlation": "correlation",
+    "power": "nearness of power [octaves]",
+}
+
+
+def _by_volume(record: Record) -> dict[str, dict[str, float]]:
+    """The measures of a sample, mean over accelerations, by file name."""
+    found: dict[str, list[list[float]]] = {}
+    for volume in record.summary["volumes"]:
+        if volume["method"] == "sample":
+            octaves = -abs(np.log2(max(volume["power_ratio"], 1e-6)))
+            found.setdefault(volume["fname"], []).append([volume["psnr"], volume["correlation"], octaves])
+    return {fname: dict(zip(MEASURES, np.mean(rows, axis=0), strict=True)) for fname, rows in found.items()}
+
+
+def _effect(values: list[float]) -> Effect:
+    return Effect(float(np.mean(values)), bootstrap_interval(values))
