@@ -141,8 +141,9 @@ function listen() {
   for (const end of ["pointerup", "pointercancel"]) picture.addEventListener(end, () => (dragging = false));
   document.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    const typing = ["INPUT", "SELECT"].includes(event.target.tagName); // they have arrows of their own
-    const next = step && !typing ? volume().slices[place() + step] : undefined;
+    const other = event.altKey || event.ctrlKey || event.metaKey || event.shiftKey; // alt and ← goes back
+    if (!step || other || event.target.closest("input, select, .scroll")) return; // they have their own arrows
+    const next = volume().slices[place() + step];
     if (next !== undefined) change({ slice: next });
   });
   window.addEventListener("hashchange", follow);
