@@ -58,7 +58,7 @@ def train(config: Path, overrides: list[str], out: Path) -> int:
     return 0
 
 
-def validate(run: Path, overrides: list[str], out: Path | None) -> int:
+def validate(run: Path, overrides: list[str], out: Path | None, html: Path | None) -> int:
     """PSNR, SSIM and NMSE of a run, or of a method without training, beside the zero-filled image"""
     from trainer import distributed
     from trainer.provenance import record_command
@@ -68,9 +68,10 @@ def validate(run: Path, overrides: list[str], out: Path | None) -> int:
     process = distributed.find_process(found.config.device)
     _console(quiet=not process.main)
     with distributed.group(process):
-        validate(found, out, process)
+        validate(found, out, process, html)
     if process.main:
         typed = ["validate", run, *overrides, *(["--out", out] if out else [])]
+        typed += ["--html", html] if html else []
         record_command(out or found.default_out, typed, process.device)
     return 0
 
@@ -183,6 +184,12 @@ def _validate_arguments(parser: argparse.ArgumentParser) -> None:
     _add_overrides(parser)
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where results go (RUN/validate, or runs/METHOD/validate)"
+    )
+    parser.add_argument(
+        "--html",
+        type=Path,
+        metavar="DIR",
+        help="also write DIR/index.html, to look through volumes and slices",
     )
 
 
@@ -324,6 +331,7 @@ COMMANDS = {
             "validate runs/baseline data.path=data/other --out runs/baseline/other",
             "validate runs/baseline validate.methods=[tv,wavelet,low_pass]",
             "validate tv data.path=data/phantoms --out runs/tv",
+            "validate runs/generative --html page validate.page_volumes=12 validate.page_slices=4",
         ],
     ),
     "calibrate": Command(

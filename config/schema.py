@@ -250,6 +250,8 @@ class Validate(Options):
     methods: list[Literal["zero_filled", "low_pass", "tv", "wavelet", "donor"]] = Field(
         [], description="methods without training beside the model, in the command; zero_filled always is"
     )
+    page_volumes: int = Field(6, ge=1, description="volumes that --html shows, of every acquisition alike")
+    page_slices: int = Field(8, ge=1, description="slices of each of them, evenly spread")
 
 
 def _spaced(weights: object) -> object:

@@ -18,6 +18,7 @@ from trainer.estimates import Estimates, estimate, join
 from trainer.figures import Panel
 from trainer.log import progress_bar
 from trainer.methods import Methods
+from trainer.page import Selection, View
 from trainer.perceptual import Perceptual
 from trainer.scores import Result, Score, Spread, score, spread, trusts
 from trainer.trust import Trust
@@ -38,6 +39,7 @@ class Evaluation(NamedTuple):
     trusts: list[Trust]  # likewise
     examples: list[Example]
     seconds_per_slice: float  # of one draw of the model, or of all methods, with transfers, on this process
+    views: list[View] = []  # noqa: RUF012  in the same order, of what a page shows
 
 
 EXAMPLES = 3  # volumes of which a slice is drawn
@@ -51,15 +53,16 @@ def evaluate(
     process: Process,
     methods: Methods | None = None,
     perceptual: Perceptual | None = None,
+    page: Selection | None = None,
 ) -> Evaluation:
     """Score a model in evaluation mode, if any, methods and the zero-filled image; the same on every process.
 
-    With `perceptual`, also by its metrics, which take longer. Holds one volume at a time, so memory does not
-    grow with their number.
+    With `perceptual`, also by its metrics, which take longer; with `page`, keeps what that shows. Holds one
+    volume at a time, so memory does not grow with their number.
     """
     position = {volume.fname: k for k, volume in enumerate(volumes)}
     shown = {volume.fname for volume in _first_of_each(volumes)}
-    scores, spreads, believed, examples, seconds = [], [], [], [], []
+    scores, spreads, believed, examples, views, seconds = [], [], [], [], [], []
     with_donor = methods is not None and "donor" in config.validation.methods
     donors = choose_donors(volumes) if with_donor else None
     compute = partial(estimate, model, config=config, methods=methods, donors=donors)
@@ -71,9 +74,10 @@ def evaluate(
         seconds.append(result.estimates.seconds / len(result.target) / config.draws)
         if result.volume.fname in shown:
             examples.append(Example(result.acceleration, _panel(result, found)))
+        views += page.views(result, found) if page else []
     order = {acceleration: k for k, acceleration in enumerate(config.masks.accelerations)}
 
-    def place(found: Score | Spread | Trust) -> tuple[int, int]:
+    def place(found: Score | Spread | Trust | View) -> tuple[int, int]:
         return position[found.fname], order[found.acceleration]
 
     return Evaluation(
@@ -82,6 +86,7 @@ def evaluate(
         sorted(gather(believed, process), key=place),
         gather(examples, process),
         float(np.mean(seconds or [0.0])),
+        sorted(gather(views, process), key=place),
     )
 
 

@@ -1,5 +1,6 @@
 """Pictures of slices: upright, on one window, labelled."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,7 +59,7 @@ def draw_panels(path: Path, panels: list[Panel], title: str) -> None:
 
 def _pictures(panel: Panel) -> dict[str, Picture]:
     """The pictures of a row, by title; images and truth share one window."""
-    best = _best(panel)
+    best = best_method(panel.images)
     reference = panel.images[best] if panel.target is None else panel.target
     top = float(reference.max()) or 1.0
     shown = {
@@ -82,10 +83,11 @@ def _pictures(panel: Panel) -> dict[str, Picture]:
     return shown
 
 
-def _best(panel: Panel) -> str:
+def best_method(methods: Iterable[str]) -> str:
     """The method whose error is shown: a mean of samples before one sample."""
-    names = [name for name in panel.images if name.startswith(("mean_", "model"))]
-    return names[0] if names else list(panel.images)[-1]
+    methods = list(methods)
+    names = [name for name in methods if name.startswith(("mean_", "model"))]
+    return names[0] if names else methods[-1]
 
 
 TITLES = {

@@ -14,6 +14,7 @@ from trainer.distributed import Process
 from trainer.evaluate import Evaluation, evaluate
 from trainer.figures import draw_panels
 from trainer.methods import build_methods, choose_weights, describe
+from trainer.page import select_views, write_page
 from trainer.perceptual import Perceptual
 from trainer.summary import summarize, trust_rows, write_summary
 from trainer.tables import format_perceptual, format_posterior, format_rows, format_trust
@@ -30,6 +31,11 @@ class Run(NamedTuple):
     def name(self) -> str:
         """As titles have it."""
         return self.config.model.name if self.found else str(self.path)
+
+    @property
+    def step(self) -> str:
+        """How long it was trained, to follow its name."""
+        return f", step {self.found.progress.step}" if self.found else ""
 
     @property
     def stochastic(self) -> bool:
@@ -75,18 +81,23 @@ def _knobs(model: dict) -> dict:
     return {"amplitude": model["amplitude"]} if "amplitude" in model else {}
 
 
-def validate(run: Run, out: Path | None, process: Process) -> dict[str, Any]:
-    """Score a run's model and methods; writes metrics.json, metrics.csv and pictures; gives the first."""
+def validate(run: Run, out: Path | None, process: Process, html: Path | None = None) -> dict[str, Any]:
+    """Score a run's model and methods; writes metrics.json, metrics.csv and pictures; gives the first.
+
+    With `html`, a folder, also a page to look through the pictures.
+    """
     config = run.config
     volumes = find_volumes(config, "val")
+    if html:
+        html.mkdir(parents=True, exist_ok=True)  # what is wrong with it is told before the work
     model = checkpoint.load_model(run.found, config, process.device) if run.found else None
     weights = choose_weights(config, process)
-    step = f", step {run.found.progress.step}" if run.found else ""
-    logger.info("{}{}: {} volumes on {}", run.path, step, len(volumes), process.device)
+    logger.info("{}{}: {} volumes on {}", run.path, run.step, len(volumes), process.device)
     methods = build_methods(weights, config.masks.accelerations, config)
     options = config.validation
     perceptual = Perceptual(options.learned, process.device) if options.perceptual else None
-    evaluation = evaluate(model, volumes, config, process, methods, perceptual)
+    page = select_views(volumes, options) if html else None
+    evaluation = evaluate(model, volumes, config, process, methods, perceptual, page)
     logger.info("{:.4f} s per slice{}", evaluation.seconds_per_slice, " and sample" * (config.draws > 1))
     summary = summarize(evaluation, config, data_folder(config, "val")) | describe(weights, config)
     if calibrations := run_calibration(run, config.draws):
@@ -94,7 +105,10 @@ def validate(run: Run, out: Path | None, process: Process) -> dict[str, Any]:
     if perceptual:
         summary["missing"] = perceptual.missing
     if process.main:
-        write_results(summary, evaluation, run, out or run.default_out)
+        written = write_results(summary, evaluation, run, out or run.default_out)
+        if html:
+            written.append(write_page(html, evaluation.views, run.name + run.step, len(volumes)))
+        print(*written, sep="\n")
     return summary
 
 
@@ -106,8 +120,8 @@ def run_calibration(run: Run, samples: int) -> Calibrations | None:
     return read_calibration(checkpoint.run_directory(run.path), terms)
 
 
-def write_results(summary: dict[str, Any], evaluation: Evaluation, run: Run, out: Path) -> None:
-    """Print the table and where everything is; draw a picture per acceleration."""
+def write_results(summary: dict[str, Any], evaluation: Evaluation, run: Run, out: Path) -> list[Path]:
+    """Print the tables; write them, and draw a picture per acceleration; gives where everything is."""
     write_summary(summary, out)
     print(format_rows(summary["rows"]), end="\n\n")
     if "missing" in summary:
@@ -121,4 +135,4 @@ def write_results(summary: dict[str, Any], evaluation: Evaluation, run: Run, out
         panels = [example.panel for example in evaluation.examples if example.acceleration == acceleration]
         pictures.append(out / f"x{acceleration}.png")
         draw_panels(pictures[-1], panels, f"{run.name}, x{acceleration}")
-    print(*[out / "metrics.json", out / "metrics.csv", *pictures], sep="\n")
+    return [out / "metrics.json", out / "metrics.csv", *pictures]

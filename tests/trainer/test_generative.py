@@ -108,9 +108,11 @@ def test_batches_and_workers_change_no_sample(run, tmp_path, override):
 
 
 def test_two_processes_draw_the_samples_of_one(run, tmp_path):
-    on_two("main.py", "validate", run, "--out", tmp_path / "both")
-    assert main(["validate", str(run), "--out", str(tmp_path / "one")]) == 0
-    assert metrics(tmp_path / "both") == metrics(tmp_path / "one")
+    one, both = tmp_path / "one", tmp_path / "both"
+    on_two("main.py", "validate", run, "--out", both, "--html", both)
+    assert main(["validate", str(run), "--out", str(one), "--html", str(one)]) == 0
+    assert metrics(both) == metrics(one)
+    assert (both / "index.html").read_bytes() == (one / "index.html").read_bytes()
 
 
 def test_two_processes_train_to_equal_weights_of_both_networks(config, tmp_path):
