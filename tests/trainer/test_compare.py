@@ -35,6 +35,7 @@ from trainer.tradeoff import AMPLITUDES, measure, spread_out
 
 CPU = torch.device("cpu")
 FIGURES = {
+    "calibration.png",
     "spectra.png",
     "loss_metric.png",
     "reconstruction.png",
@@ -168,12 +169,14 @@ def test_spectra_are_drawn_where_they_are_told(copied, tmp_path):
     assert len(read_spectra([record, record._replace(label="again")])) == 1  # as a frozen baseline would be
     assert draw_spectra(tmp_path / "spectra.png", [spectrum]).stat().st_size > 1000
     record.summary.pop("spectra")
+    record.summary.pop("reliability")
     lines = []
     sink = logger.add(lines.append, format="{message}")
     assert draw_numbers([record._replace(history=[])], tmp_path) == []
     logger.remove(sink)
     assert "copied: no metrics.jsonl, so no curves of its training" in lines[0]
     assert "spectra.png is left out: no run's validate/metrics.json has spectra" in lines[1]
+    assert "copied: not in calibration.png; `validate` it again, with samples" in lines[2]
 
 
 def built(model: dict):
