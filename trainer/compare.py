@@ -15,7 +15,8 @@ from trainer.architecture import draw_architectures
 from trainer.calibration_curves import draw_reliability, read_reliability
 from trainer.curves import draw_losses_and_metrics
 from trainer.data import data_folder, find_volumes
-from trainer.gallery import choose_slice, draw_gallery, reconstruct_slice
+from trainer.gallery import choose_slice, reconstruct_slice
+from trainer.gallery_figure import draw_gallery
 from trainer.paired import Difference, compare_records, format_differences, plain
 from trainer.records import Record, check_alike, read_records
 from trainer.spectra import draw_spectra, read_spectra

@@ -19,7 +19,8 @@ from trainer.compare import draw_numbers
 from trainer.curves import loss_curves, metric_curves, smooth
 from trainer.data import find_volumes
 from trainer.figures import WARNING
-from trainer.gallery import gallery_figure, reconstruct_slice
+from trainer.gallery import reconstruct_slice
+from trainer.gallery_figure import gallery_figure
 from trainer.intervals import RESAMPLES
 from trainer.paired import compare_records, format_differences, paired
 from trainer.records import read_records
