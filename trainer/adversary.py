@@ -37,10 +37,14 @@ def make_adversary(config: Config, process: Process) -> Adversary | None:
     if not options.weight:
         return None
     torch.manual_seed(config.seed)
-    discriminator = PatchDiscriminator(options.filters, options.regularizer == "spectral_norm")
-    discriminator = discriminator.to(process.device, memory_format=torch.channels_last)
+    discriminator = make_discriminator(options).to(process.device, memory_format=torch.channels_last)
     optimizer = make_optimizer(discriminator, config.train, betas=(0.0, 0.99))
     return Adversary(discriminator.requires_grad_(False), optimizer)
+
+
+def make_discriminator(options: Adversarial) -> PatchDiscriminator:
+    """With new weights."""
+    return PatchDiscriminator(options.filters, options.regularizer == "spectral_norm")
 
 
 def adversarial_weight(step: int, options: Adversarial) -> float:

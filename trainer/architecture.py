@@ -1,11 +1,14 @@
-"""baseline.png and generative.png: the architectures that the runs hold, from their built networks."""
+"""baseline.png, unet.png and their like: the architectures that runs hold, from their built networks."""
 
 from pathlib import Path
 
+from trainer.adversary import make_discriminator
 from trainer.diagram import Diagram, draw_diagram
 from trainer.diagram_cascade import cascade_diagram
 from trainer.diagram_global import global_diagram
+from trainer.diagram_pix2pix import pix2pix_diagram
 from trainer.diagram_texture import texture_diagram
+from trainer.diagram_unet import unet_diagram
 from trainer.records import Record
 
 
@@ -26,6 +29,12 @@ def diagrams(record: Record) -> dict[str, Diagram]:
                     model, f"{label}: one texture vector for the whole picture"
                 )
             }
+        case "unet":
+            return {"unet": unet_diagram(model, f"{label}: U-Net")}
+        case "pix2pix":
+            options = record.config.adversarial
+            discriminator = make_discriminator(options) if options.weight else None
+            return {"pix2pix": pix2pix_diagram(model, f"{label}: pix2pix", discriminator)}
     return {}
 
 

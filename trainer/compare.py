@@ -12,9 +12,11 @@ from config.load import config_sha256
 from fastmri.atomic import replacing
 from fastmri.volumes import Volume
 from trainer.architecture import draw_architectures
+from trainer.calibration_curves import draw_reliability, read_reliability
 from trainer.curves import draw_losses_and_metrics
 from trainer.data import data_folder, find_volumes
-from trainer.gallery import choose_slice, draw_gallery, reconstruct_slice
+from trainer.gallery import choose_slice, reconstruct_slice
+from trainer.gallery_figure import draw_gallery
 from trainer.paired import Difference, compare_records, format_differences, plain
 from trainer.records import Record, check_alike, read_records
 from trainer.spectra import draw_spectra, read_spectra
@@ -65,7 +67,7 @@ def _volumes(first: Record, data: Path | None) -> list[Volume]:
 
 
 def draw_numbers(records: list[Record], out: Path) -> list[Path]:
-    """Curves of training, and spectra, as far as runs hold them."""
+    """Curves of training, spectra and calibration, as far as runs hold them."""
     written = []
     for record in records:
         if not record.history:
@@ -76,7 +78,11 @@ def draw_numbers(records: list[Record], out: Path) -> list[Path]:
         written.append(draw_spectra(out / "spectra.png", spectra))
     else:
         logger.warning("spectra.png is left out: no run's validate/metrics.json has spectra; validate again")
-    return written
+    told = read_reliability(records)
+    for record in records:
+        if record.model.stochastic and record.label not in {each.title for each in told}:
+            logger.warning("{}: not in calibration.png; `validate` it again, with samples", record.label)
+    return written + ([draw_reliability(out / "calibration.png", told)] if told else [])
 
 
 def compare_validated(records: list[Record], validated: list[Record], out: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from fastmri.spectrum import Texture
 from trainer.calibration import Calibrations
 from trainer.evaluate import Evaluation
 from trainer.intervals import bootstrap_interval, bootstrap_weights, percentile_interval
+from trainer.reliability import reliability_rows
 from trainer.scores import Score, Spread, Tiles, mean_gaps
 from trainer.trust import Trust, bounds_held, coverage
 
@@ -34,7 +35,11 @@ def summarize(evaluation: Evaluation, config: Config, data: Path) -> dict[str, A
         "volumes": [_volume(score) for score in scores],
         "spectra": _spectra(scores),
     }
-    return summary | ({"posterior": posterior_rows(evaluation.spreads)} if evaluation.spreads else {})
+    if evaluation.spreads:
+        summary["posterior"] = posterior_rows(evaluation.spreads)
+    if evaluation.trusts:
+        summary["reliability"] = reliability_rows(evaluation.trusts, config.draws)
+    return summary
 
 
 def trust_rows(trusts: list[Trust], calibrations: Calibrations) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +12,15 @@ from loguru import logger
 from PIL import Image
 from scipy.stats import wilcoxon
 
-from config.load import make_config
 from fastmri.spectrum import RINGS
 from main import main
 from tests.trainer.conftest import SPATIAL, write_generative
-from trainer import checkpoint
 from trainer.compare import draw_numbers
 from trainer.curves import loss_curves, metric_curves, smooth
 from trainer.data import find_volumes
-from trainer.diagram import MARGIN, Diagram, render
-from trainer.diagram_cascade import cascade_diagram
-from trainer.diagram_global import global_diagram
-from trainer.diagram_texture import texture_diagram
 from trainer.figures import WARNING
-from trainer.gallery import gallery_figure, reconstruct_slice
+from trainer.gallery import reconstruct_slice
+from trainer.gallery_figure import gallery_figure
 from trainer.intervals import RESAMPLES
 from trainer.paired import compare_records, format_differences, paired
 from trainer.records import read_records
@@ -35,6 +29,7 @@ from trainer.tradeoff import AMPLITUDES, measure, spread_out
 
 CPU = torch.device("cpu")
 FIGURES = {
+    "calibration.png",
     "spectra.png",
     "loss_metric.png",
     "reconstruction.png",
@@ -168,93 +163,14 @@ def test_spectra_are_drawn_where_they_are_told(copied, tmp_path):
     assert len(read_spectra([record, record._replace(label="again")])) == 1  # as a frozen baseline would be
     assert draw_spectra(tmp_path / "spectra.png", [spectrum]).stat().st_size > 1000
     record.summary.pop("spectra")
+    record.summary.pop("reliability")
     lines = []
     sink = logger.add(lines.append, format="{message}")
     assert draw_numbers([record._replace(history=[])], tmp_path) == []
     logger.remove(sink)
     assert "copied: no metrics.jsonl, so no curves of its training" in lines[0]
     assert "spectra.png is left out: no run's validate/metrics.json has spectra" in lines[1]
-
-
-def built(model: dict):
-    """A new model of a config."""
-    config = make_config({"model": model})
-    return checkpoint.make_model(config)
-
-
-def texts(diagram: Diagram) -> str:
-    return "\n".join(thing.text for thing in (*diagram.boxes, *diagram.notes))
-
-
-SMALL = {"name": "adaptive_cs_net", "blocks": 3, "filters": [6, 10]}
-TEXTURE = {
-    "name": "generative",
-    "freeze_baseline": False,
-    "filters": [5, 7, 11],
-    "tokens": 3,
-    "token_width": 9,
-}
-GLOBAL = {"name": "generative_global", "encoder_weights": "none", "cascade": {"blocks": 2, "filters": [4, 8]}}
-
-
-def test_the_cascade_diagram_follows_the_config():
-    small = cascade_diagram(built(SMALL), "")
-    assert [box.text for box in small.boxes if box.text.isdigit()] == ["1", "2", "3"]
-    assert {"conv 3×3\n7 → 6", "conv 3×3\n6 → 10", "conv 3×3, up ×2\n10 → 6"} <= {b.text for b in small.boxes}
-    deep = cascade_diagram(built(SMALL | {"blocks": 12, "filters": [4, 8, 12, 16]}), "")
-    assert [box.text for box in deep.boxes if box.text.isdigit()][-1] == "12"
-    assert "12 → 16" in texts(deep)
-    assert len([box for box in deep.boxes if box.kind == "threshold"]) == 4
-    plain = built(SMALL | {"phase_prior": "none", "background_prior": False, "normalize": False})
-    assert "phase" not in texts(cascade_diagram(plain, ""))
-    assert "air" not in texts(cascade_diagram(plain, ""))
-    assert "norm" not in texts(cascade_diagram(plain, ""))
-    assert "put back" not in texts(cascade_diagram(built(SMALL | {"data_consistency": False}), ""))
-
-
-def test_the_texture_diagram_follows_the_config():
-    one = texture_diagram(built(TEXTURE), "")
-    assert {"modulated conv 3×3\n11 → 11", "modulated conv 3×3, up ×2\n7 → 5"} <= {b.text for b in one.boxes}
-    assert "texture vectors\n3 × 9" in texts(one)
-    modulated = [box for box in one.boxes if box.kind == "modulated"]
-    assert len([port for port in one.ports if port.text == "A"]) == len(modulated)
-    assert len([port for port in one.ports if port.text == "ε"]) == len(modulated) + 1  # and the latent
-    other = TEXTURE | {"attention": False, "hard_projection": False, "high_pass": 0, "amplitude": 0.5}
-    other = texture_diagram(built(other), "")
-    assert not [port for port in other.ports if port.text == "A"]
-    assert "null space" in texts(one)
-    assert "null space" not in texts(other)
-    assert "× amplitude 0.5" in texts(other)
-
-
-@pytest.mark.parametrize(
-    ("draw", "model"),
-    [
-        (cascade_diagram, {"name": "adaptive_cs_net"}),
-        (cascade_diagram, SMALL | {"blocks": 1, "filters": [256]}),
-        (cascade_diagram, SMALL | {"phase_prior": "input", "gradient_step": False}),
-        (texture_diagram, TEXTURE),
-        (texture_diagram, {"name": "generative", "freeze_baseline": False}),
-        (texture_diagram, TEXTURE | {"attention": False, "tokens": 1, "filters": [4, 8]}),
-        (global_diagram, GLOBAL),
-    ],
-)
-def test_boxes_hold_their_words_and_do_not_overlap(draw, model):
-    diagram = draw(built(model), "title")
-    for one, other in combinations(diagram.boxes, 2):
-        apart = abs(one.x - other.x) - (one.width + other.width) / 2
-        above = abs(one.y - other.y) - (one.height + other.height) / 2
-        assert max(apart, above) > 0.02, (one, other)
-    for box in diagram.boxes:
-        assert box.left[0] > 0
-        assert box.right[0] < diagram.width
-        assert box.bottom[1] > 0.2  # the legend is below
-    figure = render(diagram)
-    drawn = {(text.get_text(), *np.round(text.get_position(), 6)): text for text in figure.axes[0].texts}
-    for box in diagram.boxes:
-        extent = drawn[box.text, *np.round((box.x, box.y), 6)].get_window_extent()
-        assert extent.width / figure.dpi < box.width - MARGIN, box
-        assert extent.height / figure.dpi < box.height - MARGIN / 2, box
+    assert "copied: not in calibration.png; `validate` it again, with samples" in lines[2]
 
 
 def test_statistics_are_those_by_hand():

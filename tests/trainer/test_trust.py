@@ -82,7 +82,11 @@ def test_calibrate_validate_and_reconstruct(run, held_out, tiny_data, tmp_path, 
     assert set(stored["volumes"]) == {path.name for path in held_out.iterdir()}
 
     assert main(["validate", str(run), "--out", str(tmp_path / "others")]) == 0
-    rows = json.loads((tmp_path / "others" / "metrics.json").read_text())["trust"]
+    content = json.loads((tmp_path / "others" / "metrics.json").read_text())
+    rows, curves = content["trust"], content["reliability"]
+    assert {row["samples"] for row in curves} == {4}
+    shown = [(row["acceleration"], row["acquisition"]) for row in curves]
+    assert shown == [(r, name) for r in (4, 8) for name in ("all", "CORPDFS_FBK", "CORPD_FBK")]
     assert {(row["acceleration"], row["acquisition"]) for row in rows} >= {(4, "all"), (8, "all")}
     for row in rows:
         assert row["level"] == 0.75
