@@ -46,7 +46,12 @@ def test_a_method_is_validated_without_a_checkpoint(tuned):
     assert [row["method"] for row in found["rows"][:3]] == ["zero_filled", "low_pass", "tv"]
     assert len(found["volumes"]) == 9
     assert all(np.isfinite(volume["psnr"]) for volume in found["volumes"])
-    assert {path.name for path in tuned.iterdir()} == {"metrics.json", "metrics.csv", "x4.png"}
+    assert {path.name for path in tuned.iterdir()} == {
+        "metrics.json",
+        "metrics.csv",
+        "commands.jsonl",
+        "x4.png",
+    }
 
 
 def test_the_weights_that_were_used_are_told_and_repeat_the_result(tuned, tiny_data, tmp_path):
