@@ -15,7 +15,7 @@ LAW = law(SAMPLES)
 def found(gaps: dict[int, float], power: float = 1.0, correlation: float = 0.5) -> Evaluation:
     """A validation of one volume, whose mean of 8 samples gains `gaps` dB on one, by acceleration."""
     measures = Measures(30.0, 0.8, 0.01, power, correlation, 1.0, 0.5, 0.0)
-    scores = [Score("sample", "file1.h5", r, "PD", float(r), measures, {}, []) for r in gaps]
+    scores = [Score("sample", "file1.h5", r, "PD", float(r), measures, {}, [], None) for r in gaps]
     spreads = [Spread("file1.h5", r, {1: 30.0, SAMPLES: 30.0 + gap}) for r, gap in gaps.items()]
     return Evaluation(scores, spreads, [], [], 0.0)
 
