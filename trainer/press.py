@@ -11,6 +11,7 @@ WIDTH = 7.2  # inches: a page's text
 DPI = 220
 # Okabe & Ito 2008, Color Universal Design: told apart by colour-blind readers; yellow is too faint for lines
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 GREY = "#777777"
 MARKERS = "osD^vP*X"
 
@@ -18,6 +19,11 @@ MARKERS = "osD^vP*X"
 def color(index: int) -> str:
     """The colour of the n-th run; they repeat after the last."""
     return COLORS[index % len(COLORS)]
+
+
+def line(index: int) -> dict[str, object]:
+    """Colour and dashes of the n-th line: no two are alike, up to three times the colours."""
+    return {"color": color(index), "linestyle": DASHES[index // len(COLORS) % len(DASHES)]}
 
 
 def tidy(axis: Axes) -> None:

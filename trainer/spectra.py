@@ -26,15 +26,19 @@ class Spectrum(NamedTuple):
 def read_spectra(records: list[Record]) -> list[Spectrum]:
     """What the runs' metrics.json tells of rings; what several runs share, such as a frozen baseline, once.
 
-    Zero-filled images, which have no power on unmeasured k-space, are left out.
+    Images without power on unmeasured k-space, such as zero-filled ones, are left out.
     """
     found: list[Spectrum] = []
     for record in records:
         for row in (record.summary or {}).get("spectra", []):
             spectrum = Spectrum(record.title(row["method"]), row["acceleration"], *_rings(row))
-            if row["method"] != "zero_filled" and not any(_same(spectrum, other) for other in found):
+            if _visible(spectrum) and not any(_same(spectrum, other) for other in found):
                 found.append(spectrum)
     return found
+
+
+def _visible(spectrum: Spectrum) -> bool:
+    return bool((spectrum.power_ratio > FAINTEST).any())
 
 
 def _same(one: Spectrum, other: Spectrum) -> bool:
@@ -58,7 +62,7 @@ def draw_spectra(path: Path, spectra: list[Spectrum]) -> Path:
     axes = figure.subplots(2, len(accelerations), sharex=True, sharey="row", squeeze=False)
     for spectrum in spectra:
         column, k = accelerations.index(spectrum.acceleration), titles.index(spectrum.title)
-        _draw(axes[:, column], spectrum, press.color(k))
+        _draw(axes[:, column], spectrum, press.line(k))
     for axis, acceleration in zip(axes[0], accelerations, strict=True):
         axis.axhline(1, color=press.GREY, linewidth=0.8, linestyle=":")
         axis.set_title(f"x{acceleration}", fontsize=8)
@@ -73,12 +77,12 @@ def draw_spectra(path: Path, spectra: list[Spectrum]) -> Path:
     return press.write(figure, path)
 
 
-def _draw(column: np.ndarray, spectrum: Spectrum, color: str) -> None:
+def _draw(column: np.ndarray, spectrum: Spectrum, style: dict[str, object]) -> None:
     """One method's two lines."""
     frequency = (np.arange(RINGS) + 0.5) * 0.5 / RINGS  # middles of the rings
     power: Axes
     power, correlation = column
     for axis, values in ((power, spectrum.power_ratio), (correlation, spectrum.correlation)):
         press.tidy(axis)
-        axis.plot(frequency, values, color=color, linewidth=1.3, label=spectrum.title)
+        axis.plot(frequency, values, linewidth=1.3, label=spectrum.title, **style)
         axis.set_xlim(0, 0.5)

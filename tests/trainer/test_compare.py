@@ -15,6 +15,7 @@ from scipy.stats import wilcoxon
 from fastmri.spectrum import RINGS
 from main import main
 from tests.trainer.conftest import SPATIAL, write_generative
+from trainer import press
 from trainer.compare import draw_numbers
 from trainer.curves import loss_curves, metric_curves, smooth
 from trainer.data import find_volumes
@@ -151,11 +152,17 @@ def test_volumes_are_spread_over_the_list():
     assert spread_out(list(range(2)), 5) == [0, 1]
 
 
+def test_no_two_lines_of_a_figure_look_alike():
+    styles = [tuple(press.line(k).values()) for k in range(3 * len(press.COLORS))]
+    assert len(set(styles)) == len(styles)
+
+
 def test_spectra_are_drawn_where_they_are_told(copied, tmp_path):
     record = read_records([copied], CPU)[0]
     row = {"method": "sample", "acceleration": 4, "power_ratio": [0.0] + [0.5] * (RINGS - 1)}
     row |= {"correlation": [0.0] + [0.2] * (RINGS - 1)}
-    record = record._replace(summary=record.summary | {"spectra": [row, row | {"method": "zero_filled"}]})
+    nothing = row | {"method": "zero_filled", "power_ratio": [0.0] * RINGS}
+    record = record._replace(summary=record.summary | {"spectra": [row, nothing]})
     (spectrum,) = read_spectra([record])
     assert spectrum.title == "copied, sample"
     assert np.isnan(spectrum.power_ratio[0])  # all of that ring was measured
