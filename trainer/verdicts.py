@@ -68,7 +68,7 @@ def difference_table(differences: list[Difference], method: str) -> list[list[st
     """
     lines, last = [], None
     for psnr, ssim in zip(differences[::2], differences[1::2], strict=True):
-        if psnr.method != method or not any(psnr.per_volume.values()):
+        if psnr.method != method or not psnr.result.mean:
             continue
         line = ["" if psnr.minus == last else psnr.minus, f"x{psnr.acceleration}", str(psnr.result.volumes)]
         last = psnr.minus
