@@ -31,8 +31,8 @@ from trainer.verdicts import ablation_rows, difference_table, donor_table, effec
 PAPER = Path(__file__).parent / "paper"  # its words
 PAGE = (16.8, 21.0)  # cm: the widest and the tallest figure
 QUALITY = {"psnr": ".2f", "ssim": ".3f"}
-TEXTURE = {"power_ratio": ".2f", "correlation": ".2f", "hallucination": ".2f"}
-SAMPLES = {"psnr": ".2f", "power_ratio": ".2f", "correlation": ".2f"}
+TEXTURE = {"power_ratio": ".2f", "correlation": "z.2f", "hallucination": ".2f"}
+SAMPLES = {"psnr": ".2f", "power_ratio": ".2f", "correlation": "z.2f"}
 FRECHET = {"frechet_wavelet": ".2f"}
 
 

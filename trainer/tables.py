@@ -64,7 +64,7 @@ COLUMNS = {
     "ssim": ("SSIM", ".3f"),
     "nmse": ("NMSE", ".4f"),
     "power_ratio": ("power", ".2f"),
-    "correlation": ("correlation", ".2f"),
+    "correlation": ("correlation", "z.2f"),
     "hallucination": ("invented", ".2f"),
     "dc_residual": ("misfit", ".0e"),
 }
