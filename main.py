@@ -213,7 +213,7 @@ def _reconstruct_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--samples", type=_at_least(1), default=1, metavar="P", help="draws of a generative model"
     )
-    parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
+    _add_device(parser)
 
 
 def _compare_arguments(parser: argparse.ArgumentParser) -> None:
@@ -235,7 +235,7 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--volumes", type=_at_least(1), default=2, metavar="N", help="for distortion and perception (2)"
     )
-    parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
+    _add_device(parser)
 
 
 def _report_arguments(parser: argparse.ArgumentParser) -> None:
@@ -256,6 +256,10 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
         help="validated runs of which each differs from one of them in a switch of the generative model",
     )
     parser.add_argument("--figures", type=Path, metavar="DIR", help="what `compare` of these runs drew")
+    _add_device(parser)
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
 
 

@@ -44,11 +44,8 @@ class Ablation(NamedTuple):
 def find_ablations(records: list[Record]) -> tuple[Record, list[Ablation]]:
     """The reference among runs, which each other one differs from in one switch alone, and the others.
 
-    Raises ValueError if there is no such run, or if one was not validated.
+    All must be validated. Raises ValueError if there is no such run.
     """
-    for record in records:
-        if record.summary is None:
-            raise ValueError(f"{record.label}: not validated; `validate` it first")
     for reference in records:
         others = [record for record in records if record is not reference]
         thrown = [_thrown(reference, other) for other in others]

@@ -14,6 +14,7 @@ from fastmri.atomic import replacing
 
 matplotlib.rcParams["font.size"] = 8
 WARNING = "research use, not diagnostic"
+BRIGHTEST = 0.998  # part of the truth's pixels that the window of galleries and pages holds
 ERROR_GAIN = 4  # errors are shown on a window this much narrower
 
 

@@ -5,23 +5,28 @@ from typing import Any
 import numpy as np
 
 from trainer.records import Record
-from trainer.tables import PERCEPTUAL
+from trainer.tables import PERCEPTUAL, measure_words
 
 Row = dict[str, Any]  # of metrics.json, over all acquisitions
-Rows = dict[str, dict[int, Row]]  # by a method's title and by acceleration
+Rows = dict[str, dict[int, Row]]  # by a method, or its title, and by acceleration
+
+
+def method_rows(record: Record) -> Rows:
+    """A run's rows over all acquisitions, by method and acceleration."""
+    found: Rows = {}
+    for row in record.summary["rows"]:
+        if row["acquisition"] == "all":
+            found.setdefault(row["method"], {})[row["acceleration"]] = row
+    return found
 
 
 def result_rows(records: list[Record]) -> Rows:
     """Rows over all acquisitions by method's title and acceleration, once where several runs share one."""
     found: Rows = {}
     for record in records:
-        own: Rows = {}
-        for row in record.summary["rows"]:
-            if row["acquisition"] == "all":
-                own.setdefault(record.title(row["method"]), {})[row["acceleration"]] = row
-        for title, rows in own.items():
+        for method, rows in method_rows(record).items():
             if not any(_same(rows, other) for other in found.values()):
-                found[title] = rows
+                found[record.title(method)] = rows
     return dict(sorted(found.items(), key=lambda item: _order(item[1])))
 
 
@@ -59,10 +64,7 @@ def _cell(row: Row, measures: dict[str, str]) -> dict[str, str]:
 
 
 def _value(row: Row, name: str, form: str) -> str:
-    if name not in row:
-        return "-"
-    value = row[name]
-    return f"{value['distance' if 'distance' in value else 'mean']:{form}}"
+    return measure_words(row[name], form) if name in row else "-"
 
 
 def _span(interval: list[float] | None, form: str) -> str:

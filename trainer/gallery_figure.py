@@ -9,12 +9,11 @@ from matplotlib.figure import Figure
 
 from fastmri.metrics import psnr, ssim
 from trainer import press
-from trainer.figures import ERROR_GAIN, WARNING, Picture, show
+from trainer.figures import BRIGHTEST, ERROR_GAIN, WARNING, Picture, show
 from trainer.gallery import Gallery, Row
 
 SIDE = 1.45  # inches of a picture's width
 NARROWEST = 3.0  # inches that the words above need
-BRIGHTEST = 0.998  # part of the truth's pixels that the window holds
 FEW = 4  # methods that have errors of full size below them; of more, errors of half the size are beside
 GAP, HEAD = 0.05, 0.75  # inches between the rows of many methods, and above them
 LETTER, LINE = 0.066, 0.135  # inches of a letter of a row's name, and from line to line

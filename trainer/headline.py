@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from trainer.findings import Row, mean_of
+from trainer.findings import Row, mean_of, method_rows
 from trainer.records import Record
 
 
@@ -56,15 +56,6 @@ def _texture_words(record: Record) -> dict[str, str]:
         "power": f"{mean_of(sample, 'power_ratio'):.2f}",
         "correlation": f"{mean_of(sample, 'correlation'):.2f}",
     }
-
-
-def method_rows(record: Record) -> dict[str, dict[int, Row]]:
-    """Rows over all acquisitions by method and acceleration."""
-    found: dict[str, dict[int, Row]] = {}
-    for row in record.summary["rows"]:
-        if row["acquisition"] == "all":
-            found.setdefault(row["method"], {})[row["acceleration"]] = row
-    return found
 
 
 def _powers(rows: dict[int, Row]) -> str:

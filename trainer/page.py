@@ -21,11 +21,10 @@ from config.schema import Validate
 from fastmri.atomic import replacing
 from fastmri.metrics import psnr, ssim
 from fastmri.volumes import Volume
-from trainer.figures import ERROR_GAIN, best_method, method_title
+from trainer.figures import BRIGHTEST, ERROR_GAIN, best_method, method_title
 from trainer.scores import Result, Score
 from trainer.tables import COLUMNS, PERCEPTUAL
 
-BRIGHTEST = 0.998  # part of the truth's pixels that the window holds at first
 COLORS = {"error": "magma", "std": "viridis"}  # colour-blind readers see their order as well
 PARTS = ("page.css", "page_pictures.js", "page_words.js", "page.js")
 

@@ -97,7 +97,7 @@ def format_differences(differences: list[Difference]) -> str:
     for psnr, ssim in zip(differences[::2], differences[1::2], strict=True):
         pair = f"{psnr.method} - {psnr.minus}"
         lines.append(["" if pair == last else pair, f"x{psnr.acceleration}", psnr.result.volumes])
-        lines[-1] += [*_cells(psnr.result, ".2f"), *_cells(ssim.result, ".3f")]
+        lines[-1] += [*paired_words(psnr.result, ".2f"), *paired_words(ssim.result, ".3f")]
         last = pair
     interval = f"{LEVEL:.0%} interval"
     headers = ["", "", "volumes", "PSNR [dB]", interval, "p", "SSIM", interval, "p"]
@@ -108,7 +108,8 @@ def format_differences(differences: list[Difference]) -> str:
     return f"{tabulate(lines, headers=headers, disable_numparse=True)}\n{note}"
 
 
-def _cells(result: Paired, form: str) -> list[str]:
+def paired_words(result: Paired, form: str) -> list[str]:
+    """Mean, interval and p; of a single volume the first alone."""
     if result.p is None:
         return [f"{result.mean:+{form}}", "", ""]
     return [f"{result.mean:+{form}}", f"{result.low:+{form}} to {result.high:+{form}}", f"{result.p:.2g}"]

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from trainer.lines import read_lines
+
 FILE = "commands.jsonl"
 
 
@@ -32,9 +34,7 @@ def typed(arguments: list[object]) -> str:
 
 def read_commands(folder: Path) -> list[dict[str, Any]]:
     """The commands behind a folder, oldest first; none where nothing was recorded."""
-    path = folder / FILE
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]  # the last may be half written
+    return read_lines(folder / FILE)
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from config.schema import METHODS, Config
 from fastmri.masks import MaskSettings
 from trainer import checkpoint
 from trainer.figures import method_title
+from trainer.lines import read_lines
 from trainer.validate import load_run
 
 UNTRAINED = (*METHODS, "donor")
@@ -49,14 +50,13 @@ def _read(run: Path, folder: Path, label: str, device: torch.device) -> Record:
     model = checkpoint.load_model(found, config, device)
     history, summary = folder / "metrics.jsonl", folder / "validate" / "metrics.json"
     try:
-        lines = history.read_text().splitlines() if history.exists() else []
         return Record(
             label,
             folder,
             found.progress.step,
             config,
             model,
-            [json.loads(line) for line in lines if line.endswith("}")],  # the last may be half written
+            read_lines(history),
             json.loads(summary.read_text()) if summary.exists() else None,
         )
     except json.JSONDecodeError as error:

@@ -75,6 +75,7 @@ def score(result: Result, perceptual: Perceptual | None) -> list[Score]:
     """Raises ValueError that names the file if it can't be scored: nothing may hide in a mean."""
     volume, target = result.volume, result.target
     achieved = achieved_acceleration(result.mask, volume.acquired)
+    truth = _tiles(target, target, perceptual)
     scores = []
     for name, found in result.estimates.methods.items():
         prediction = found.magnitude.numpy()
@@ -89,17 +90,14 @@ def score(result: Result, perceptual: Perceptual | None) -> list[Score]:
         measures = Measures(*volume_metrics(target, prediction), *texture(found.rings), *null, residual)
         seen = perceptual(target, prediction) if perceptual else {}
         curve = texture_curve(found.rings)
-        tiles = _tiles(target, prediction, perceptual)
+        tiles = truth and Tiles(_tiles(target, prediction, perceptual), truth)
         named = (name, volume.fname, result.acceleration, volume.acquisition)
         scores.append(Score(*named, achieved, measures, seen, curve, tiles))
     return scores
 
 
-def _tiles(target: np.ndarray, prediction: np.ndarray, perceptual: Perceptual | None) -> Tiles | None:
-    if perceptual is None:
-        return None
-    found = [tile_moments(x, float(target.max()), perceptual.device) for x in (prediction, target)]
-    return None if None in found else Tiles(*found)
+def _tiles(target: np.ndarray, images: np.ndarray, perceptual: Perceptual | None) -> TileMoments | None:
+    return tile_moments(images, float(target.max()), perceptual.device) if perceptual else None
 
 
 def trusts(result: Result) -> list[Trust]:

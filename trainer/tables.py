@@ -107,10 +107,15 @@ def _cells(row: dict[str, Any], columns: dict[str, tuple[str, str]]) -> list[str
 
 
 def _cell(value: dict[str, Any], form: str, with_interval: bool) -> str:
-    text = f"{value['distance' if 'distance' in value else 'mean']:{form}}"
+    text = measure_words(value, form)
     if with_interval and value["interval"]:
         text += f" [{', '.join(f'{bound:{form}}' for bound in value['interval'])}]"
     return text
+
+
+def measure_words(value: dict[str, Any], form: str) -> str:
+    """A row's measure without its interval: the mean over volumes, or the distance of all together."""
+    return f"{value['distance' if 'distance' in value else 'mean']:{form}}"
 
 
 def _titles(columns: dict[str, tuple[str, str]]) -> list[str]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from fastmri.spectrum import INVENTED
 from trainer.ablations import MEASURES, SWITCHES, Ablation, Effect
-from trainer.headline import method_rows
-from trainer.paired import Difference
+from trainer.findings import Rows, method_rows
+from trainer.paired import Difference, paired_words
 from trainer.records import Record
 
 
@@ -44,12 +44,7 @@ def trust_table(record: Record) -> list[list[str]]:
 
 def donor_table(records: list[Record]) -> list[list[str]]:
     """Lines of acceleration, the control's misfit and invented part, and whether it is found out."""
-    rows = [
-        row
-        for record in records
-        for row in record.summary["rows"]
-        if row["method"] == "donor" and row["acquisition"] == "all"
-    ]
+    rows = [row for record in records for row in method_rows(record).get("donor", {}).values()]
     return [
         [
             f"x{row['acceleration']}",
@@ -72,22 +67,14 @@ def difference_table(differences: list[Difference], method: str) -> list[list[st
             continue
         line = ["" if psnr.minus == last else psnr.minus, f"x{psnr.acceleration}", str(psnr.result.volumes)]
         last = psnr.minus
-        for one, form in ((psnr.result, "+.2f"), (ssim.result, "+.3f")):
-            span = "" if one.low is None else f"{one.low:{form}} to {one.high:{form}}"
-            line += [f"{one.mean:{form}}", span, "" if one.p is None else f"{one.p:.2g}"]
-        lines.append(line)
+        lines.append([*line, *paired_words(psnr.result, ".2f"), *paired_words(ssim.result, ".3f")])
     return lines
 
 
-def ablation_rows(reference: Record, ablations: list[Ablation]) -> dict[str, dict[int, dict[str, Any]]]:
+def ablation_rows(reference: Record, ablations: list[Ablation]) -> Rows:
     """The samples' rows of the reference and of each run with a switch thrown."""
-    found = {"as recommended": _sample_rows(reference)}
-    return found | {switch_words(each, reference): _sample_rows(each.record) for each in ablations}
-
-
-def _sample_rows(record: Record) -> dict[int, dict[str, Any]]:
-    rows = record.summary["rows"]
-    return {r["acceleration"]: r for r in rows if r["method"] == "sample" and r["acquisition"] == "all"}
+    found = {"as recommended": method_rows(reference)["sample"]}
+    return found | {switch_words(each, reference): method_rows(each.record)["sample"] for each in ablations}
 
 
 def switch_words(ablation: Ablation, reference: Record) -> str:

@@ -16,11 +16,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def config(generative_config):
-    return generative_config
-
-
-@pytest.fixture(scope="module")
 def run(generative_run):
     return generative_run
 
