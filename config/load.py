@@ -23,7 +23,7 @@ Loader.add_implicit_resolver(
 
 
 UNSEEN = {  # they change no figure
-    "data": ["num_workers", "cache"],
+    "data": ["num_workers", "scan_cache"],
     "validate": ["batch_size", "page_volumes", "page_slices"],
 }
 

@@ -21,6 +21,14 @@ class Augment(Options):
     noise: float = Field(0.0, ge=0, le=1, description="largest added noise std, over the image's maximum")
 
 
+def _scan_cache(data: object) -> object:
+    """Of runs from before there was a cache of samples, `cache` is the path that is now `scan_cache`."""
+    old = data.get("cache", "") if isinstance(data, dict) else ""
+    if old is None or str(old).endswith(".json"):
+        return {"scan_cache": old} | {name: value for name, value in data.items() if name != "cache"}
+    return data
+
+
 class Data(Options):
     """Where the volumes are and how slices are drawn from them."""
 
@@ -31,13 +39,15 @@ class Data(Options):
     num_workers: int = Field(4, ge=0, description="processes that read slices; 0 reads in the main one")
     adjacent_slices: Literal[1, 3, 5, 7, 9] = Field(1, description="slices that the network sees")
     crop_rows: int | None = Field(None, ge=11, description="random rows per training slice; null: all")
-    cache: Path | None = Field(
+    scan_cache: Path | None = Field(
         Path("~/.cache/extreme-mri/volumes.json"), description="remembered metadata; null: scan every time"
     )
     acquisitions: list[str] | None = Field(None, description="only these acquisitions; null: all")
     sample_rate: float = Field(1.0, gt=0, le=1, description="fraction of the training slices")
     volume_sample_rate: float = Field(1.0, gt=0, le=1, description="fraction of the training volumes")
     augment: Augment = Augment()
+
+    _old = model_validator(mode="before")(_scan_cache)
 
 
 class Masks(Options):

@@ -85,7 +85,7 @@ def test_from_phantoms_to_pictures(tmp_path, capsys):
     data, run, out = (str(tmp_path / name) for name in ("data", "run", "out"))
     small = [
         "data.num_workers=0",
-        "data.cache=null",
+        "data.scan_cache=null",
         "data.batch_size=2",
         "model.blocks=1",
         "model.filters=[4,8]",

@@ -25,8 +25,8 @@ def mask_settings(config: Config) -> MaskSettings:
 def find_volumes(config: Config, part: str) -> list[Volume]:
     """The fully sampled volumes with a target of part 'train' or 'val', filtered as the config asks."""
     source = data_folder(config, part)
-    cache = config.data.cache.expanduser() if config.data.cache else None
-    volumes = scan_volumes(source, cache)
+    remembered = config.data.scan_cache
+    volumes = scan_volumes(source, remembered.expanduser() if remembered else None)
     usable = [volume for volume in volumes if volume.has_target and not volume.has_mask]
     if not usable:
         raise ValueError(f"{source}: none of {len(volumes)} volumes is fully sampled and has a target")

@@ -17,7 +17,15 @@ from trainer.optimizer import make_optimizer
 from trainer.pretrained import load_pretrained
 
 # groups and options that a resumed run may set anew, because they change no weight
-MAY_CHANGE = ("device", "validate", "data.num_workers", "data.cache", "data.path", "data.train", "data.val")
+MAY_CHANGE = (
+    "device",
+    "validate",
+    "data.num_workers",
+    "data.scan_cache",
+    "data.path",
+    "data.train",
+    "data.val",
+)
 MAY_CHANGE += ("train.validate_every", "train.save_every", "train.log_every")
 
 

@@ -44,11 +44,21 @@ def test_plain_values_give_the_same_config_again():
 
 def test_overrides():
     config = make_config(
-        {"train": {"steps": 5}}, ["train.lr=1e-4", "masks.accelerations=[8]", "data.cache=null"]
+        {"train": {"steps": 5}}, ["train.lr=1e-4", "masks.accelerations=[8]", "data.scan_cache=null"]
     )
     assert (config.train.steps, config.train.lr) == (5, 1e-4)
     assert config.masks.accelerations == [8]
-    assert config.data.cache is None
+    assert config.data.scan_cache is None
+
+
+@pytest.mark.parametrize("old", [None, "~/.cache/extreme-mri/volumes.json"])
+def test_options_from_before_samples_were_cached_load(old):
+    """`data.cache` was where metadata are remembered."""
+    before = plain_config(make_config({}))
+    before["data"] = {"cache": old, "num_workers": 0}
+    config = make_config(before)
+    assert plain_config(config)["data"]["scan_cache"] == old
+    assert config_sha256(config) == config_sha256(make_config({}))
 
 
 def test_another_model_drops_the_options_of_the_old_one():

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 
 TINY = {
     "device": "cpu",
-    "data": {"batch_size": 2, "num_workers": 0, "cache": None, "augment": {"flip": True, "noise": 0.02}},
+    "data": {"batch_size": 2, "num_workers": 0, "scan_cache": None, "augment": {"flip": True, "noise": 0.02}},
     "masks": {"accelerations": [4, 8]},
     "model": {"blocks": 2, "filters": [4, 8]},
     "train": {"steps": 6, "warmup": 2, "validate_every": 3, "save_every": 2, "log_every": 2},

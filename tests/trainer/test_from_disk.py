@@ -40,7 +40,7 @@ def scores_from_disk(truth: Path, written: Path) -> dict[str, float]:
 def test_metrics_are_those_of_the_written_files(run, method, options, request, tiny_data, tmp_path):
     name = str(request.getfixturevalue(run)) if run.endswith("_run") else run
     overrides = [option for option in options if "=" in option]
-    data = ["data.cache=null", f"data.val={tiny_data / 'singlecoil_val'}", "data.num_workers=0"]
+    data = ["data.scan_cache=null", f"data.val={tiny_data / 'singlecoil_val'}", "data.num_workers=0"]
     data += ["masks.accelerations=[8]", "device=cpu"]
     assert main(["validate", name, *data, *overrides, "--out", str(tmp_path / "validate")]) == 0
     ask = [str(tiny_data / "singlecoil_val"), str(tmp_path / "files"), "--acceleration", "8"]

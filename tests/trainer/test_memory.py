@@ -24,7 +24,7 @@ def thousand_slices(tmp_path):
 
 
 def test_a_thousand_slices_take_the_memory_of_one_volume(thousand_slices, monkeypatch):
-    options = {"data": {"val": str(thousand_slices), "num_workers": 0, "cache": None}}
+    options = {"data": {"val": str(thousand_slices), "num_workers": 0, "scan_cache": None}}
     config = make_config(options | {"masks": {"accelerations": [4]}, "device": "cpu"})
     volumes = find_volumes(config, "val")
     targets: list[weakref.ref] = []

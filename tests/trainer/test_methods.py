@@ -18,7 +18,7 @@ from trainer.methods import FALLBACK, weights_of_files
 from trainer.tuning import tune_weights, tuning_batches
 
 CPU = Process(torch.device("cpu"))
-QUICK = ["device=cpu", "data.num_workers=0", "data.cache=null", "classical.iterations=10"]
+QUICK = ["device=cpu", "data.num_workers=0", "data.scan_cache=null", "classical.iterations=10"]
 TUNE = [*QUICK, "classical.tune_slices=2", "masks.accelerations=[4]"]
 KEYS = {"schema", "data", "config_sha256", "masks", "rows", "volumes", "missing", "spectra"}
 
@@ -156,7 +156,7 @@ def test_files_are_reconstructed_without_a_checkpoint(name, tiny_data, tmp_path)
 )
 def test_what_a_user_can_mend_is_told_in_a_line(arguments, message, tiny_data, tmp_path, capsys):
     arguments = [argument.replace("DATA", str(tiny_data)) for argument in arguments]
-    assert main(["validate", *arguments, "data.cache=null", "--out", str(tmp_path / "o")]) == 2
+    assert main(["validate", *arguments, "data.scan_cache=null", "--out", str(tmp_path / "o")]) == 2
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(error) == 1
     assert message in error[0]

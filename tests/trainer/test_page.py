@@ -24,7 +24,7 @@ from trainer.tables import COLUMNS
 
 LABEL = "</script><b>x"  # what no label may do: end the script and open a tag
 NAMES = ["file1.h5", 'file2"><b onclick=x>.h5', "file3.h5"]
-QUICK = ["device=cpu", "data.num_workers=0", "data.cache=null", "validate.perceptual=false"]
+QUICK = ["device=cpu", "data.num_workers=0", "data.scan_cache=null", "validate.perceptual=false"]
 
 
 @pytest.fixture(scope="module")

@@ -133,7 +133,7 @@ def test_the_frechet_distance_is_of_all_volumes_tiles(tmp_path):
     options = [
         f"data.path={tmp_path / 'data'}",
         "masks.accelerations=[4,16]",
-        "data.cache=null",
+        "data.scan_cache=null",
         "data.num_workers=0",
     ]
     assert main(["validate", "zero_filled", *options, "--out", str(tmp_path / "out")]) == 0

@@ -75,7 +75,7 @@ def held_out(tmp_path_factory):
 
 def test_calibrate_validate_and_reconstruct(run, held_out, tiny_data, tmp_path, capsys):
     """A level of 0.75 takes three volumes; those that calibrated don't tell how well that works."""
-    calibrate_it = ["calibrate", str(run), str(held_out), "data.cache=null", "validate.level=0.75"]
+    calibrate_it = ["calibrate", str(run), str(held_out), "data.scan_cache=null", "validate.level=0.75"]
     assert main(calibrate_it) == 0
     stored = json.loads((run / "calibration.json").read_text())
     assert set(stored["accelerations"]) == {"4", "8"}
