@@ -6,8 +6,9 @@ k-space), rows are independent of each other, and the model is a 1-D Fourier tra
 Images and data are complex64, (N, C, H, W); masks bool, (N, 1, 1, W).
 """
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, fft
 from torch.nn.functional import avg_pool2d
 
 from fastmri.fourier import fft1c, ifft1c, spatial_frequency
@@ -69,6 +70,21 @@ def measured_scale(masked_kspace: Tensor) -> Tensor:
     """
     scale = zero_filled(masked_kspace).abs().amax(dim=(1, 2, 3), keepdim=True)
     return torch.where(scale > 0, scale, torch.ones_like(scale))
+
+
+def masked_scale(hybrid: Tensor, mask: Tensor) -> Tensor:
+    """`measured_scale` of one slice that is not yet masked, (C, H, W) -> (1, 1, 1): the same bits, sooner.
+
+    The maximum needs no shift behind the transform, and no modulus of most pixels: squares tell which are in
+    question. On a CPU.
+    """
+    measured = fft.ifftshift(apply_mask(hybrid, mask), dim=-1)
+    image = fft.ifft(measured, norm="ortho").flatten()
+    parts = image.numpy()
+    power = parts.real**2 + parts.imag**2
+    highest = np.flatnonzero(power >= (1 - 1e-5) * power.max())
+    scale = image[torch.from_numpy(highest)].abs().amax() if len(highest) else torch.zeros(())
+    return torch.where(scale > 0, scale, torch.ones_like(scale)).view(1, 1, 1)
 
 
 def center_columns(mask: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ def scan_volumes(source: Path, cache: Path | None = None) -> list[Volume]:
             continue
         volumes.append(volume)
         if key not in known:
-            fresh[key] = volume._asdict()
+            fresh[key] = {name: value for name, value in volume._asdict().items() if name != "stored"}
     if not volumes:
         raise ValueError(f"{source}: none of its {len(files)} files is a readable single-coil volume")
     if cache is not None and fresh:

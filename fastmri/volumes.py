@@ -11,6 +11,7 @@ import numpy as np
 
 from fastmri.atomic import replacing
 from fastmri.header import Header, format_header, parse_header
+from fastmri.stored import Stored
 
 TARGET = "reconstruction_esc"  # reconstruction_rss has another contrast and is never the target here
 DAMAGED = (OSError, RuntimeError, KeyError)  # what h5py raises
@@ -28,6 +29,7 @@ class Volume(NamedTuple):
     max_value: float | None  # maximum of the raw target volume
     has_target: bool
     has_mask: bool
+    stored: Stored | None = None  # where its hybrid data are kept, if they are
 
     @property
     def fname(self) -> str:
@@ -169,13 +171,18 @@ def write_volume(
 
 
 @contextmanager
-def _reading(path: str | Path) -> Iterator[h5py.File]:
-    """An open file; what h5py raises of damaged samples becomes a ValueError that names it."""
+def naming(path: str | Path) -> Iterator[None]:
+    """What h5py raises of damaged samples becomes a ValueError that names the file."""
     try:
-        with h5py.File(path, "r") as file:
-            yield file
+        yield
     except DAMAGED as error:
         raise ValueError(f"{path}: can't be read ({one_line(error)})") from None
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[h5py.File]:
+    with naming(path), h5py.File(path, "r") as file:
+        yield file
 
 
 def read_kspace(path: str | Path, slices: list[int]) -> np.ndarray:
