@@ -3,17 +3,16 @@
 from pathlib import Path
 
 from loguru import logger
-from torch.utils.data import DataLoader
 
 from config.schema import Config
 from fastmri.augment import Augmentation
-from fastmri.dataset import EvaluationSlices, TrainingSlices, collate
+from fastmri.dataset import EvaluationSlices, TrainingSlices
 from fastmri.masks import MaskSettings, center_lines
 from fastmri.sampling import EvaluationBatches, TrainingBatches
 from fastmri.scan import sample_indices, scan_volumes, select_volumes
 from fastmri.volumes import Volume
 from trainer.distributed import Process
-from trainer.signals import leave_signals_to_parent
+from trainer.feed import Feed
 
 
 def mask_settings(config: Config) -> MaskSettings:
@@ -61,7 +60,7 @@ def check_masks(masks: MaskSettings, volumes: list[Volume]) -> None:
             center_lines(masks.kind, width, *pair)
 
 
-def training_loader(config: Config, volumes: list[Volume], process: Process, start: int) -> DataLoader:
+def training_loader(config: Config, volumes: list[Volume], process: Process, start: int) -> Feed:
     """Batches from step `start` to the last, the same whatever the number of workers."""
     data = config.data
     dataset = TrainingSlices(
@@ -81,10 +80,10 @@ def training_loader(config: Config, volumes: list[Volume], process: Process, sta
         rank=process.rank,
         world=process.world,
     )
-    return _loader(config, dataset, batches, process)
+    return Feed(dataset, batches, data.num_workers, process)
 
 
-def evaluation_loader(config: Config, volumes: list[Volume], process: Process) -> DataLoader:
+def evaluation_loader(config: Config, volumes: list[Volume], process: Process) -> Feed:
     """Every slice of this process's volumes at every acceleration, in order.
 
     A CPU takes one slice after the other, which costs it little: its convolutions round differently in
@@ -99,15 +98,4 @@ def evaluation_loader(config: Config, volumes: list[Volume], process: Process) -
         rank=process.rank,
         world=process.world,
     )
-    return _loader(config, dataset, batches, process)
-
-
-def _loader(config: Config, dataset, batches, process: Process) -> DataLoader:
-    return DataLoader(
-        dataset,
-        batch_sampler=batches,
-        num_workers=min(config.data.num_workers, len(batches)),
-        collate_fn=collate,
-        worker_init_fn=leave_signals_to_parent,
-        pin_memory=process.device.type == "cuda",
-    )
+    return Feed(dataset, batches, config.data.num_workers, process)

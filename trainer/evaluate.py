@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from config.schema import Config
-from fastmri.dataset import Slice, to_device
+from fastmri.dataset import Slice
 from fastmri.volumes import Volume
 from trainer.data import evaluation_loader
 from trainer.distributed import Process, gather
@@ -106,13 +106,15 @@ def _volume_results(
     shown = {"desc": "validate", "unit": "batch", "leave": False, "disable": not process.main}
     with progress_bar(total=len(loader), **shown) as bar:
         for batch in loader:
-            parts.append((batch.target[:, 0], compute(to_device(batch, process.device))))
+            parts.append((batch.target[:, 0].cpu(), compute(batch)))
             bar.update()
             volume = named[batch.fname[0]]
             if sum(len(target) for target, _ in parts) == volume.num_slices:
                 target = torch.cat([target for target, _ in parts]).numpy()
                 estimates = join([part for _, part in parts])
-                yield Result(volume, batch.acceleration[0], batch.mask[0, 0, 0].numpy(), target, estimates)
+                yield Result(
+                    volume, batch.acceleration[0], batch.mask[0, 0, 0].cpu().numpy(), target, estimates
+                )
                 parts = []
 
 

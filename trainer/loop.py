@@ -12,7 +12,6 @@ from tqdm import tqdm
 from config.load import dump_config
 from config.schema import Config
 from fastmri.atomic import replacing
-from fastmri.dataset import to_device
 from fastmri.volumes import Volume
 from trainer import checkpoint, log
 from trainer.announce import announce
@@ -73,7 +72,7 @@ def run(
     shown |= {"initial": state.step, "total": options.steps}
     with stop_signals() as signals, log.progress_bar(**shown) as bar:
         for batch in loader:
-            losses = train_step(state, to_device(batch, process.device), config, process)
+            losses = train_step(state, batch, config, process)
             recent.add(state.step, batch.fname, losses)
             state.step += 1
             bar.update()

@@ -1,0 +1,65 @@
+"""A loader's batches as a model takes them."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from fastmri.dataset import EvaluationSlices, TrainingSlices, collate, to_device
+from fastmri.slices import Drawn, Slice, undersample
+from trainer.distributed import Process
+from trainer.memory import keep_freed_memory
+from trainer.signals import leave_signals_to_parent
+
+
+class Feed:
+    """Batches on the device, masked there.
+
+    On CUDA they are copied on a stream of their own, so while the device computes on the last one. The
+    loader's processes live as long as one iteration, which is all of a training.
+    """
+
+    def __init__(
+        self, slices: TrainingSlices | EvaluationSlices, batches: Sampler, num_workers: int, process: Process
+    ):
+        keep_freed_memory()
+        self.dataset, self.batch_sampler, self.device = slices, batches, process.device
+        self.loader = DataLoader(
+            _Drawing(slices),
+            batch_sampler=batches,
+            num_workers=min(num_workers, len(batches)),
+            collate_fn=collate,
+            worker_init_fn=leave_signals_to_parent,
+            pin_memory=process.device.type == "cuda",
+        )
+
+    def __len__(self) -> int:
+        return len(self.batch_sampler)
+
+    def __iter__(self) -> Iterator[Slice]:
+        if self.device.type == "cuda":
+            return self._copied_aside()
+        return map(undersample, self.loader)
+
+    def _copied_aside(self) -> Iterator[Slice]:
+        stream = torch.cuda.Stream(self.device)
+        for drawn in self.loader:
+            with torch.cuda.stream(stream):
+                batch = undersample(to_device(drawn, self.device))
+            current = torch.cuda.current_stream(self.device)
+            current.wait_stream(stream)
+            for value in batch:
+                if isinstance(value, Tensor):
+                    value.record_stream(current)  # its memory is not taken again before it was used
+            yield batch
+
+
+class _Drawing(Dataset):
+    """Slices before they are masked: less to send from a process to another, and to a device."""
+
+    def __init__(self, slices: TrainingSlices | EvaluationSlices):
+        self.slices = slices
+
+    def __getitem__(self, draw) -> Drawn:
+        return self.slices.draw(draw)
