@@ -23,7 +23,7 @@ Loader.add_implicit_resolver(
 
 
 UNSEEN = {  # they change no figure
-    "data": ["num_workers", "scan_cache"],
+    "data": ["num_workers", "cache", "cache_dir", "scan_cache"],
     "validate": ["batch_size", "page_volumes", "page_slices"],
 }
 
@@ -68,6 +68,8 @@ def config_sha256(config: Config) -> str:
         for name in names:
             del content[group][name]
     del content["device"]
+    if config.data.cache_dtype == "complex64":  # the same bits as without a cache
+        del content["data"]["cache_dtype"]
     return hashlib.sha256(yaml.safe_dump(content, sort_keys=False).encode()).hexdigest()
 
 

@@ -39,6 +39,13 @@ class Data(Options):
     num_workers: int = Field(4, ge=0, description="processes that read slices; 0 reads in the main one")
     adjacent_slices: Literal[1, 3, 5, 7, 9] = Field(1, description="slices that the network sees")
     crop_rows: int | None = Field(None, ge=11, description="random rows per training slice; null: all")
+    cache: Literal["none", "ram", "disk"] = Field(
+        "none", description="where hybrid data and targets are kept, so that no slice is transformed twice"
+    )
+    cache_dtype: Literal["complex64", "half"] = Field(
+        "complex64", description="of what is kept; half: two half floats, which round to 11 bits"
+    )
+    cache_dir: Path = Field(Path("~/.cache/extreme-mri/hybrid"), description="folder of the cache on disk")
     scan_cache: Path | None = Field(
         Path("~/.cache/extreme-mri/volumes.json"), description="remembered metadata; null: scan every time"
     )
@@ -48,6 +55,12 @@ class Data(Options):
     augment: Augment = Augment()
 
     _old = model_validator(mode="before")(_scan_cache)
+
+    @model_validator(mode="after")
+    def _kept(self) -> "Data":
+        if self.cache == "none" and self.cache_dtype != "complex64":
+            raise ValueError(f"cache_dtype {self.cache_dtype} is of a cache: set data.cache to ram or disk")
+        return self
 
 
 class Masks(Options):

@@ -6,6 +6,7 @@ from loguru import logger
 
 from fastmri.conformal import fewest_volumes
 from trainer import checkpoint
+from trainer.cache import cached
 from trainer.calibration import Calibrations, calibration_terms, write_calibration
 from trainer.data import data_folder, find_volumes
 from trainer.distributed import Process
@@ -28,7 +29,8 @@ def calibrate_run(run: Run, process: Process) -> Path:
             f"calibrate: a level of {level:.0%} takes at least {least} volumes, {data} has {len(volumes)}"
         )
     model = checkpoint.load_model(run.found, config, process.device)
-    evaluation = evaluate(model, volumes, config, process)
+    with cached(volumes, config, process) as kept:
+        evaluation = evaluate(model, kept, config, process)
     found = Calibrations(level, {volume.fname: volume.max_value for volume in volumes}, {})
     for acceleration in config.masks.accelerations:
         chosen = [each for each in evaluation.trusts if each.acceleration == acceleration]

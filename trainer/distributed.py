@@ -56,6 +56,21 @@ def choose_device(device: str, local_rank: int = 0) -> torch.device:
     return torch.device("cuda", local_rank)
 
 
+class Place(NamedTuple):
+    """This process among those of its host."""
+
+    host: int = 0
+    rank: int = 0
+    world: int = 1
+
+
+def find_place(process: Process) -> Place:
+    """As torchrun tells it; where something else started the processes, each counts as a host."""
+    if process.world == 1 or "GROUP_RANK" not in os.environ:
+        return Place(host=process.rank)
+    return Place(*(int(os.environ[name]) for name in ("GROUP_RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
+
+
 def gather(values: list[Any], process: Process) -> list[Any]:
     """The lists of all processes joined, on every one of them."""
     if process.world == 1:

@@ -15,6 +15,7 @@ from fastmri.atomic import replacing
 from fastmri.volumes import Volume
 from trainer import checkpoint, log
 from trainer.announce import announce
+from trainer.cache import cached
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process, mean
 from trainer.evaluate import Evaluation, evaluate
@@ -42,7 +43,10 @@ def train(config: Config, out: Path, process: Process) -> None:
         prepare_folder(config, out)
     announce(state, config, train_volumes, val_volumes, process)
     if state.step < config.train.steps or validation_due(state, config):
-        run(state, config, out, train_volumes, val_volumes, process)
+        seen = val_volumes[: config.train.validate_volumes]
+        with cached([*train_volumes, *seen], config, process) as kept:
+            count = len(train_volumes)
+            run(state, config, out, kept[:count], kept[count:], process)
 
 
 def prepare_folder(config: Config, out: Path) -> None:
@@ -132,7 +136,6 @@ def validate_step(
     process: Process,
 ) -> None:
     """Score the averaged weights; keep them as best.pt if they are the best so far; save that."""
-    volumes = volumes[: config.train.validate_volumes]
     evaluation = evaluate(state.average, volumes, config, process)
     score = rating(evaluation, posterior=config.loss.std_reward)
     tune(state.betas, evaluation, config)

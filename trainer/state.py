@@ -21,6 +21,8 @@ MAY_CHANGE = (
     "device",
     "validate",
     "data.num_workers",
+    "data.cache",  # but not its dtype
+    "data.cache_dir",
     "data.scan_cache",
     "data.path",
     "data.train",

@@ -8,6 +8,7 @@ from loguru import logger
 from config.load import make_config, plain_config
 from config.schema import METHODS, STOCHASTIC, Config
 from trainer import checkpoint
+from trainer.cache import cached
 from trainer.calibration import Calibrations, calibration_terms, read_calibration
 from trainer.data import data_folder, find_volumes
 from trainer.distributed import Process
@@ -97,7 +98,8 @@ def validate(run: Run, out: Path | None, process: Process, html: Path | None = N
     options = config.validation
     perceptual = Perceptual(options.learned, process.device) if options.perceptual else None
     page = select_views(volumes, options) if html else None
-    evaluation = evaluate(model, volumes, config, process, methods, perceptual, page)
+    with cached(volumes, config, process) as kept:
+        evaluation = evaluate(model, kept, config, process, methods, perceptual, page)
     logger.info("{:.4f} s per slice{}", evaluation.seconds_per_slice, " and sample" * (config.draws > 1))
     summary = summarize(evaluation, config, data_folder(config, "val")) | describe(weights, config)
     if calibrations := run_calibration(run, config.draws):
