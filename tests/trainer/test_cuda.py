@@ -125,3 +125,19 @@ def test_a_run_of_the_cpu_is_validated_the_same(tiny_run, tmp_path):
     for expected, found in zip(tables["cpu"], tables["cuda"], strict=True):
         for name in ("psnr", "ssim", "nmse"):
             assert found[name]["mean"] == pytest.approx(expected[name]["mean"], rel=1e-4)
+
+
+def test_batches_arrive_as_they_are_on_a_cpu(tiny_data):
+    """Though they are copied on a stream of their own, while the device is busy."""
+    config = Config.model_validate(TINY | {"data": TINY["data"] | {"path": str(tiny_data), "num_workers": 2}})
+    volumes = find_volumes(config, "train")
+    busy = torch.randn(2000, 2000, device="cuda")
+    expected = training_loader(config, volumes, Process(torch.device("cpu")), 0)
+    found = training_loader(config, volumes, Process(torch.device("cuda", 0)), 0)
+    for one, two in zip(expected, found, strict=True):
+        for _ in range(20):
+            busy = busy @ busy / 2000
+        assert torch.equal(one.masked_kspace, two.masked_kspace.cpu())
+        assert torch.equal(one.kspace, two.kspace.cpu())
+        assert torch.equal(one.target, two.target.cpu())
+        assert one.fname == two.fname
