@@ -12,6 +12,7 @@ from fastmri.dataset import Slice, collate
 from fastmri.volumes import Volume
 from trainer.data import training_loader
 from trainer.distributed import Process
+from trainer.memory import saved_for_backward
 from trainer.objectives import generator_terms
 from trainer.state import State
 from trainer.step import forward
@@ -61,14 +62,7 @@ def training_memory(model: nn.Module, sample: Slice, config: Config) -> int:
 
     Measured by a forward pass of one slice, float32; bf16 convolutions need less. Without a discriminator.
     """
-    kept: dict[int, int] = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with saved_for_backward() as kept:
         draws, guidance = forward(model, sample, config, torch.randn)
         generator_terms(draws, guidance, sample, config.loss, torch.zeros(1))
     return parameter_count(model) * BYTES_PER_PARAMETER + sum(kept.values()) * config.data.batch_size

@@ -1,8 +1,12 @@
-"""Memory that was freed stays with the process."""
+"""Memory: what a process holds, what a step keeps, and what is left to take."""
 
 import ctypes
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import torch
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt, in malloc.h
 
@@ -32,3 +36,33 @@ def available_memory() -> int:
     counts = {name: int(value) for name, value in map(str.split, lines)}
     files = counts["active_file"] + counts["inactive_file"]  # which give way
     return min(machine, int(limit) - int(used) + files)
+
+
+@contextmanager
+def saved_for_backward() -> Iterator[dict[int, int]]:
+    """Bytes of each storage that is kept for a gradient while the block runs, by its address."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        yield kept
+
+
+def held(device: torch.device) -> int:
+    """Bytes that this process holds now: on CUDA by tensors, on a CPU resident. Linux alone."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else _status("VmRSS")
+
+
+def peak(device: torch.device) -> int:
+    """The most of these bytes since the process began."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _status("VmHWM")
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith(f"{name}:")]
+    return int(line.split()[1]) * 1024

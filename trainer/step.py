@@ -1,5 +1,7 @@
 """One step of training, the same for every model."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -16,8 +18,16 @@ from trainer.objectives import generator_terms
 from trainer.optimizer import learning_rate, set_learning_rate, update_average
 from trainer.state import State
 
+Mark = Callable[[str], None]  # told the name of a part of a step as soon as it was called
 
-def train_step(state: State, batch: Slice, config: Config, process: Process) -> dict[str, Tensor]:
+
+def unmarked(part: str) -> None:
+    """Nobody asks how long the parts take."""
+
+
+def train_step(
+    state: State, batch: Slice, config: Config, process: Process, mark: Mark = unmarked
+) -> dict[str, Tensor]:
     """One step of the generator, then of its discriminator if it has one; gives losses, on the device."""
     noise = training_noise(config.seed, process.rank, state.step, process.device)
     set_learning_rate(state.optimizer, learning_rate(state.step, config.train))
@@ -26,11 +36,12 @@ def train_step(state: State, batch: Slice, config: Config, process: Process) -> 
     with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
         draws, guidance = forward(state.model, batch, config, noise)
     losses = generator_terms(draws, guidance, batch, config.loss, batch_betas(state.betas, batch))
-    losses |= update_generator(state, losses["total"], draws[0].image, batch, config, process)
+    losses |= update_generator(state, losses["total"], draws[0].image, batch, config, process, mark)
     if state.adversary is not None:
         losses |= discriminator_step(
             state.adversary, draws[0].image, batch, state.step, noise, config, process
         )
+        mark("discriminator")
     return {name: value.detach() for name, value in losses.items()}
 
 
@@ -45,7 +56,13 @@ def forward(
 
 
 def update_generator(
-    state: State, total: Tensor, image: Tensor, batch: Slice, config: Config, process: Process
+    state: State,
+    total: Tensor,
+    image: Tensor,
+    batch: Slice,
+    config: Config,
+    process: Process,
+    mark: Mark,
 ) -> dict[str, Tensor]:
     """Add the adversarial term, and step; gives the term and the gradient's norm."""
     found = {}
@@ -53,12 +70,15 @@ def update_generator(
         weight = adversarial_weight(state.step, config.adversarial)
         found["adversarial"] = adversarial_term(state.adversary, image, batch, config.adversarial)
         found["total"] = total = total + weight * found["adversarial"]
+    mark("forward")
     state.optimizer.zero_grad(set_to_none=True)
     total.backward()
+    mark("backward")
     average_gradients(state.model, process)
     found["gradient_norm"] = nn.utils.clip_grad_norm_(state.model.parameters(), config.train.clip)
     state.optimizer.step()
     update_average(state.average, state.model, config.train.ema, state.step)
+    mark("optimizer")
     return found
 
 
