@@ -1,0 +1,150 @@
+"""The data path: slices per second from cold files, warm files and caches, by number of workers."""
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+import torch
+
+from config.schema import Augment, Config, Data
+from fastmri.volumes import Volume
+from trainer.data import training_loader
+from trainer.distributed import Process
+from trainer.floors import Cost
+from trainer.throughput import ENDLESS, changed
+from trainer.timing import LEAST, summarize
+
+BLOCK = 2**22  # bytes read at once
+NO_CACHE = "none"
+
+
+class Source(NamedTuple):
+    """What slices are read from, and how."""
+
+    files: str  # cold: dropped from the page cache before each pass; warm: read before
+    cache: str  # a mode of data.cache
+    workers: int
+    reads: str  # config: as the config asks; plain: one slice, all rows, no variation
+
+
+def cache_modes() -> list[str]:
+    """The modes that data.cache offers; where it offers none, slices are not cached."""
+    annotation = Data.model_fields["cache"].annotation
+    return list(get_args(annotation)) if get_origin(annotation) is Literal else [NO_CACHE]
+
+
+def cache_value(mode: str) -> str | None:
+    """What data.cache is set to for a mode: nothing, where it is no choice of modes."""
+    return mode if mode in get_args(Data.model_fields["cache"].annotation) else None
+
+
+def as_read(config: Config, source: Source) -> Config:
+    """The config with a source's cache and workers, and no last step."""
+    values = {"cache": cache_value(source.cache), "num_workers": source.workers}
+    if source.reads == "plain":
+        values |= {"adjacent_slices": 1, "crop_rows": None, "augment": Augment()}
+    return changed(config, data=values, train={"steps": ENDLESS})
+
+
+def measure_reading(
+    config: Config, volumes: list[Volume], device: str, source: Source, seconds: float
+) -> dict[str, Any]:
+    """Seconds per slice: passes over all volumes by one running loader, the first left out."""
+    config = as_read(config, source)
+    loader = training_loader(config, volumes, Process(torch.device(device)), 0)
+    batches, size = loader.batch_sampler.batches_per_epoch, config.data.batch_size
+    queued = 2 * source.workers  # read ahead while nobody looked: in no duration
+    counted = max(batches - queued, 1)
+    iterator = iter(loader)
+    warm_up = 1 if source.cache == NO_CACHE else 2 + source.workers  # so that each worker fills its cache
+    first = _pass(iterator, batches * warm_up) / (batches * warm_up * size)
+    durations: list[float] = []
+    while len(durations) < LEAST or sum(durations) * counted * size < seconds:
+        if source.files == "cold":
+            drop([volume.path for volume in volumes])
+        _pass(iterator, queued)
+        durations.append(_pass(iterator, counted) / (counted * size))
+    return summarize(durations, first)._asdict()
+
+
+def _pass(iterator: Iterator[object], batches: int) -> float:
+    started = time.perf_counter()
+    for _ in islice(iterator, batches):
+        pass
+    return time.perf_counter() - started
+
+
+def drop(paths: list[str]) -> None:
+    """Ask the system to forget files' pages, once they are on disk."""
+    for path in paths:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)  # pages that are not written yet can't be dropped
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            os.close(descriptor)
+
+
+def measure_files(volumes: list[Volume], seconds: float) -> dict[str, Any]:
+    """Bytes per second of plain reads, cold and warm, and whether cold ones were seen to reach the disk."""
+    paths = [volume.path for volume in volumes]
+    size = sum(os.path.getsize(path) for path in paths)
+    cold, warm, fetched = [], [], []
+    while len(cold) < LEAST or sum(cold) + sum(warm) < seconds:
+        drop(paths)
+        before = _fetched()
+        cold.append(_read(paths))
+        fetched.append(_fetched() - before)
+        warm.append(_read(paths))
+    return {
+        "cold": size / min(cold),
+        "warm": size / min(warm),
+        "cold_verified": min(fetched) >= 0.9 * size,
+        "cold_note": "the files' bytes came from the disk again (/proc/self/io); what lies below it, such as "
+        "a host, may hold them still"
+        if min(fetched) >= 0.9 * size
+        else f"can't be verified: of {size} bytes {min(fetched)} were seen to come from a disk",
+    }
+
+
+def _read(paths: list[str]) -> float:
+    block = bytearray(BLOCK)
+    started = time.perf_counter()
+    for path in paths:
+        with open(path, "rb", buffering=0) as file:
+            for _ in iter(partial(file.readinto, block), 0):
+                pass
+    return time.perf_counter() - started
+
+
+def _fetched() -> int:
+    """Bytes that this process made the system fetch from a disk; 0 where it does not tell."""
+    try:
+        lines = Path("/proc/self/io").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("read_bytes:"))
+
+
+def reading_cost(config: Config, volumes: list[Volume], source: Source) -> Cost:
+    """What a slice costs at least: its bytes and its readout's transform; from a cache, a copy."""
+    config = as_read(config, source)
+    half, active = config.data.adjacent_slices // 2, config.data.augment != Augment()
+    moved = transformed = slices = 0
+    for volume in volumes:
+        count, rows, columns = volume.kspace_shape
+        target = 4 * volume.recon_size[0] * volume.recon_size[1]
+        slices += count
+        if source.cache != NO_CACHE:  # read and written
+            moved += 2 * count * (8 * (2 * half + 1) * volume.recon_size[0] * columns + target)
+            continue
+        for k in range(count):
+            distinct = min(k + half, count - 1) - max(k - half, 0) + 1
+            moved += 8 * distinct * rows * columns + (0 if active else target)
+            transformed += distinct * columns * 5 * rows * math.log2(rows)
+    return Cost(0, moved / slices, transformed / slices)
