@@ -141,6 +141,33 @@ def report(runs: list[Path], out: Path, ablations: list[Path], figures: Path | N
     return 0
 
 
+def benchmark(config: Path, overrides: list[str], data: Path | None, out: Path | None, **asked: Any) -> int:
+    """speed of the data path, a training step and inference, beside the least time they could take"""
+    import json
+
+    from config.load import load_config
+    from fastmri.atomic import replacing
+    from trainer.benchmark import benchmark
+    from trainer.benchmark_tables import format_report
+    from trainer.distributed import choose_device
+    from trainer.measurements import Request
+    from trainer.provenance import typed
+
+    _console()
+    request = Request(**asked)
+    options = load_config(config, [*overrides, *([f"data.path={data}"] if data else [])])
+    given = [*overrides, *(["--data", data] if data else []), *request.arguments()]
+    command = {"command": typed(["benchmark", config, *given])}
+    report = command | benchmark(options, request, choose_device(options.device))
+    print(format_report(report))
+    out = out or Path("runs/benchmark") / f"{config.stem}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as partial:
+        partial.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"\n{out}")
+    return 0
+
+
 def _simulate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--volumes", type=_at_least(1), default=10, help="how many (10)")
@@ -263,6 +290,31 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=["auto", "cuda", "cpu"], default="auto")
 
 
+def _benchmark_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, such as config/baseline.yaml")
+    _add_overrides(parser)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="data.path; without any, phantoms are made")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="the JSON (runs/benchmark/NAME.json, by CONFIG's)"
+    )
+    everything = "data,train,inference,breakdown"
+    parser.add_argument("--only", type=_names, default=_names(everything), help=f"parts of {everything}")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement, without warm-up (3)")
+    numbers = {"batch_sizes": ([1, 4], 1, "slices a step (1,4)"), "workers": ([0, 2], 0, "that read (0,2)")}
+    for name, (default, lowest, text) in numbers.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=_numbers(lowest), default=default, help=text)
+    parser.add_argument("--precisions", type=_names, default=["float32", "bf16"], help="float32,bf16: both")
+    parser.add_argument(
+        "--compile", type=_names, default=["off"], help="off (default), default, reduce-overhead, dynamic"
+    )
+    parser.add_argument("--volumes", type=_at_least(1), default=6, help="to simulate, or first of DIR (6)")
+    parser.add_argument("--slices", type=_at_least(1), default=8, help="of a simulated volume (8)")
+    parser.add_argument("--matrix", type=_size, default=(640, 368), help="of simulated k-space (640x368)")
+    parser.add_argument(
+        "--peer-python", type=Path, metavar="PATH", dest="peer", help="Python that has the official package"
+    )
+
+
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run",
@@ -294,6 +346,17 @@ def _at_least(lowest: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def _names(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _numbers(lowest: int) -> Callable[[str], list[int]]:
+    def numbers(text: str) -> list[int]:
+        return [_at_least(lowest)(part) for part in text.split(",")]
+
+    return numbers
 
 
 class Command(NamedTuple):
@@ -371,6 +434,15 @@ COMMANDS = {
             "report runs/baseline runs/generative --out report.pdf",
             "report runs/baseline runs/generative --figures img --out report.pdf",
             "report runs/baseline runs/generative --ablations runs/ablation/* --out report.pdf",
+        ],
+    ),
+    "benchmark": Command(
+        benchmark,
+        _benchmark_arguments,
+        [
+            "benchmark config/baseline.yaml",
+            "benchmark config/unet.yaml --data data/phantoms --only data --workers 0,2,4",
+            "benchmark config/unet.yaml --batch-sizes 1,8 --compile off,default --peer-python PATH",
         ],
     ),
 }

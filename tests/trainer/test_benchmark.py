@@ -1,0 +1,196 @@
+"""The benchmark: what it measures is there, and its arithmetic is right."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from main import main
+from tests.trainer.conftest import write_config
+from trainer.benchmark_tables import format_report
+from trainer.breakdown import GROUPS, Watch, group_of, profile_groups
+from trainer.floors import Cost, Floor, Rates, count_flops
+from trainer.isolation import in_child
+from trainer.measurements import PARTS
+from trainer.peer import Peer
+from trainer.reading import cache_modes
+from trainer.timing import time_calls
+
+SHORT = ["--seconds", "0.05", "--batch-sizes", "2", "--workers", "0", "--precisions", "float32"]
+TIMES = {"median", "low", "high", "count", "first", "slices_per_second", "floor", "bound", "ratio"}
+
+
+class Clock:
+    """A clock that calls move."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, tiny_data) -> dict:
+    """What the command writes of all parts, on phantoms that it makes."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    config = write_config(folder / "tiny.yaml", tiny_data, adjacent_slices=3)
+    small = ["--volumes", "2", "--slices", "2", "--matrix", "64x48"]
+    asked = [str(config), "data.path=null", *SHORT, *small, "--out", str(folder / "a.json")]
+    assert main(["benchmark", *asked]) == 0
+    return json.loads((folder / "a.json").read_text())
+
+
+def test_every_part_is_measured(report):
+    assert set(report["rows"]) == set(PARTS)
+    for part in ("data", "train", "inference"):
+        for row in report["rows"][part]:
+            assert row.keys() >= TIMES, row
+            assert row["low"] <= row["median"] <= row["high"]
+            assert row["ratio"] == pytest.approx(row["median"] / row["floor"])
+    files = [(row["files"], row["cache"]) for row in report["rows"]["data"]]
+    assert files[:2] == [("cold", "none"), ("warm", "none")]
+    for row in report["rows"]["train"] + report["rows"]["inference"]:
+        assert row["slices_per_second"] == pytest.approx(row["batch_size"] / row["median"])
+        assert row["peak_bytes"] > 0
+        assert row["cost"]["slice_flops"] > 0
+    (train,), (inference,) = report["rows"]["train"], report["rows"]["inference"]
+    assert train["cost"]["slice_flops"] > 2 * inference["cost"]["slice_flops"]
+
+
+def test_shares_add_up_to_one(report):
+    (row,) = report["rows"]["breakdown"]
+    assert set(row["shares"]) == {"data wait", "transfer", "forward", "backward", "optimizer"}
+    assert set(row["groups"]) == set(GROUPS)
+    assert sum(row["shares"].values()) == pytest.approx(1)
+    assert sum(row["groups"].values()) == pytest.approx(1)
+    assert min(row["groups"].values()) > 0
+
+
+def test_the_json_tells_where_it_is_from(report):
+    assert report["command"].startswith("python main.py benchmark ")
+    assert report["torch"] == torch.__version__
+    assert "cores" in report["machine"]
+    assert len(report["config_sha256"]) == 64
+    assert report["volumes"] == {"count": 2, "slices": 4, "kspace": [[64, 48]], "simulated": True}
+    assert report["floor_leaves_out"]
+    assert report["files"]["cold_note"]
+
+
+def test_the_tables_have_a_line_for_every_row(report):
+    text = format_report(report)
+    for word in ("GFLOP/s", "cold", "train", "inference", "data wait", "physics", "leaves out"):
+        assert word in text
+    assert "official" not in text  # nobody asked for it
+
+
+def test_failures_are_told_in_the_tables(report, tiny_data):
+    found = Peer(Path(sys.executable), tiny_data, "cpu", 0.1, 60).step("train", 1, 32, 32)
+    assert found == {"failed": "ModuleNotFoundError: No module named 'fastmri'"}
+    row = report["rows"]["train"][0]
+    failed = {"part": "train", "batch_size": 1, "precision": "bf16", "compile": "off", "failed": "why not"}
+    rows = {"train": [failed, row | {"official": found}]}
+    text = format_report(report | {"rows": rows})
+    assert "why not" in text
+    assert "No module named 'fastmri'" in text
+
+
+def test_data_of_ones_own(tiny_data, tmp_path):
+    config, out = write_config(tmp_path / "tiny.yaml", tmp_path), tmp_path / "b.json"
+    asked = [str(config), *SHORT, "--data", str(tiny_data), "--volumes", "2", "--only", "data"]
+    assert main(["benchmark", *asked, "--out", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert found["volumes"]["count"] == 2
+    assert not found["volumes"]["simulated"]
+    assert set(found["rows"]) == {"data"}
+    assert len(found["rows"]["data"]) == 2 + len(set(cache_modes()) - {"none"})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--only", "data,lunch"), ("--precisions", "int4"), ("--compile", "off,hard")]
+)
+def test_an_unknown_name_ends_with_2_and_one_line(option, value, tiny_data, tmp_path, capsys):
+    config = write_config(tmp_path / "tiny.yaml", tiny_data)
+    assert main(["benchmark", str(config), option, value]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {option}: must be of ")
+    assert line.endswith(f"got '{value.split(',')[-1]}'")
+
+
+def test_medians_are_without_the_warm_up():
+    clock, durations = Clock(), iter([50.0, 40.0, 30.0, 1.0, 2.0, 9.0, 1000.0])
+
+    def call() -> None:
+        clock.now += next(durations)
+
+    timing = time_calls(call, seconds=10, warmup=3, clock=clock)
+    assert timing.median == 2
+    assert timing.count == 3
+    assert timing.first == 50
+    assert (timing.low, timing.high) == (1.5, 5.5)
+
+
+def test_calls_between_two_looks_at_the_clock_are_shared_out():
+    clock = Clock()
+
+    def call() -> None:
+        clock.now += 1
+
+    def wait() -> None:
+        clock.now += 5
+
+    timing = time_calls(call, seconds=1, together=5, wait=wait, clock=clock)
+    assert timing.median == 2  # (5 * 1 + 5) / 5
+
+
+def test_floors_scale_with_size():
+    rates = Rates(bandwidth=10.0, flops={"float32": 100.0, "bf16": 400.0})
+    cost = Cost(fixed_bytes=0, slice_bytes=20, slice_flops=1000)
+    assert Floor.of(cost, 1, rates, "float32") == (10, "flops")
+    assert Floor.of(cost, 4, rates, "float32") == (40, "flops")
+    assert Floor.of(cost, 4, rates, "bf16") == (10, "flops")
+    assert Floor.of(cost._replace(slice_bytes=200), 4, rates, "bf16") == (80, "bytes")
+    assert Floor.of(Cost(500, 0, 0), 1, rates, "bf16") == Floor.of(Cost(500, 0, 0), 9, rates, "bf16")
+
+
+def test_flops_of_a_known_convolution():
+    convolution, image = nn.Conv2d(3, 5, 3, padding=1), torch.randn(2, 3, 16, 20, requires_grad=True)
+    forward = 2 * 9 * 3 * 5 * 2 * 16 * 20
+    assert count_flops(lambda: convolution(image)) == forward
+    assert count_flops(lambda: convolution(image).sum().backward()) == 3 * forward  # of weights and image
+
+
+def test_a_watch_gives_what_passed_between_marks():
+    clock = Clock()
+    watch = Watch(lambda: None, clock)
+    for forward in (1, 1, 4):
+        for part, seconds in (("data wait", 1), ("forward", forward)):
+            clock.now += seconds
+            watch(part)
+    found = watch.result()
+    assert found["ms"] == {"data wait": 1000, "forward": 1000}
+    assert found["shares"] == {"data wait": 3 / 9, "forward": 6 / 9}
+    assert found["steps"] == 3
+
+
+def test_operations_are_physics_convolutions_or_the_rest():
+    image, real = torch.zeros(2, dtype=torch.complex64), torch.zeros(2)
+    assert group_of("aten::convolution_backward", [real]) == "convolutions"
+    assert group_of("aten::mul", [image, real]) == "physics"
+    assert group_of("aten::_fft_c2r", []) == "physics"
+    assert group_of("aten::mul", [real, 2.0, None]) == "rest"
+    found = profile_groups(lambda: torch.fft.fft(torch.zeros(512, 512)), torch.device("cpu"))
+    assert found["groups"]["physics"] > 0.3
+    assert found["groups"]["convolutions"] == 0
+
+
+def test_what_fails_in_a_process_of_its_own_is_told():
+    assert in_child(dict, [("a", 1)], limit=60) == {"a": 1}
+    assert "invalid literal" in in_child(int, "x", limit=60)["failed"]
+    assert in_child(os._exit, 3, limit=60) == {"failed": "its process ended with 3"}
+    assert in_child(time.sleep, 60, limit=0.2) == {"failed": "took more than 0 s"}
