@@ -97,14 +97,17 @@ def calibrate(run: Path, data: Path, overrides: list[str]) -> int:
 
 def reconstruct(run: Path, source: Path, out: Path, overrides: list[str], device: str, **options: Any) -> int:
     """reconstruct files from a checkpoint, or by a method without training"""
-    from trainer.distributed import choose_device
+    from trainer import distributed
     from trainer.reconstruct import reconstruct
     from trainer.validate import load_run
 
-    _console()
+    process = distributed.find_process(device)
+    _console(quiet=not process.main)
     found = load_run(run, overrides)
-    written = reconstruct(found, source, out, device=choose_device(device), **options)
-    print(*written, sep="\n")
+    with distributed.group(process):
+        written = reconstruct(found, source, out, process=process, **options)
+    if process.main:
+        print(*written, sep="\n")
     return 0
 
 

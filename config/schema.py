@@ -249,6 +249,10 @@ class Train(Options):
     lr: float = Field(1e-3, gt=0, le=1, description="highest learning rate")
     warmup: int = Field(500, ge=0, description="steps until the highest learning rate")
     weight_decay: float = Field(1e-4, ge=0, description="on weights of convolutions alone")
+    accumulate: int = Field(1, ge=1, description="batches per step and process, whose gradients are averaged")
+    bf16_gradients: bool = Field(
+        False, description="processes exchange gradients in bfloat16: half the bytes"
+    )
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated")
     bf16: bool = Field(True, description="convolutions in bfloat16 on CUDA; physics never")

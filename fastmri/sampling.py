@@ -1,4 +1,4 @@
-"""The order of slices: in training a function of (seed, rank, step), in evaluation of the files alone."""
+"""The order of slices: in training a function of the seed alone, in evaluation of the files."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -11,10 +11,11 @@ from fastmri.volumes import Volume
 
 
 class TrainingBatches(Sampler[list[TrainingDraw]]):
-    """Batches of slices of equal shape for one rank, from step `start` until step `stop`.
+    """One rank's share of batches `start` to `stop` of an endless sequence that all ranks go through.
 
-    An epoch shuffles the slices within each shape and cuts them into global batches, `world` times the
-    batch size; a shape's last batch is filled up from its first. Nothing depends on the number of workers.
+    An epoch shuffles the slices of each shape and cuts them into batches of nearly equal size, the batch size
+    at most, so that it has every slice once; the next follows at once, be it in the middle of a step. The
+    sequence depends neither on the number of ranks nor of workers.
     """
 
     def __init__(
@@ -36,26 +37,29 @@ class TrainingBatches(Sampler[list[TrainingDraw]]):
 
     @property
     def batches_per_epoch(self) -> int:
-        whole = self.batch_size * self.world
-        return sum(-(-len(group) // whole) for group in self.groups)
+        return sum(map(self._count, self.groups))
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return len(self._numbers())
 
     def __iter__(self) -> Iterator[list[TrainingDraw]]:
-        for step in range(self.start, self.stop):
-            epoch, place = divmod(step, self.batches_per_epoch)
-            batch = self._epoch(epoch)[place][self.rank :: self.world]
-            yield [TrainingDraw(int(index), (self.seed, self.rank, step, k)) for k, index in enumerate(batch)]
+        for number in self._numbers():
+            epoch, place = divmod(number, self.batches_per_epoch)
+            batch = self._epoch(epoch)[place]
+            # 0: the rank, when ranks had sequences of their own; a process alone draws as it did then
+            yield [TrainingDraw(int(index), (self.seed, 0, number, k)) for k, index in enumerate(batch)]
+
+    def _numbers(self) -> range:
+        return range(self.start + self.rank, self.stop, self.world)
+
+    def _count(self, group: np.ndarray) -> int:
+        return -(-len(group) // self.batch_size)
 
     def _shuffle(self, epoch: int) -> list[np.ndarray]:
         rng = np.random.default_rng((self.seed, epoch))
-        whole = self.batch_size * self.world
         batches = []
         for group in self.groups:
-            order = rng.permutation(group)
-            order = np.resize(order, -(-len(order) // whole) * whole)  # fills up from its start
-            batches.extend(order.reshape(-1, whole))
+            batches.extend(np.array_split(rng.permutation(group), self._count(group)))
         return [batches[k] for k in rng.permutation(len(batches))]
 
 

@@ -1,4 +1,4 @@
-"""The discriminator of a run, what the generator feels of it, and its own training step."""
+"""The discriminator of a run, what the generator feels of it, and what it learns from."""
 
 from dataclasses import dataclass
 
@@ -19,8 +19,8 @@ from custom_nn.model import Noise
 from fastmri.dataset import Slice
 from fastmri.image import center_crop
 from fastmri.physics import middle_slice, zero_filled
-from trainer.distributed import Process, average_gradients
-from trainer.optimizer import learning_rate, make_optimizer, set_learning_rate
+from trainer.distributed import Process
+from trainer.optimizer import make_optimizer
 
 
 @dataclass
@@ -61,17 +61,11 @@ def adversarial_term(adversary: Adversary, image: Tensor, batch: Slice, options:
     return generator_loss(logits, options.loss)
 
 
-def discriminator_step(
-    adversary: Adversary,
-    image: Tensor,
-    batch: Slice,
-    step: int,
-    noise: Noise,
-    config: Config,
-    process: Process,
+def discriminator_gradient(
+    adversary: Adversary, image: Tensor, batch: Slice, weight: float, noise: Noise, options: Adversarial
 ) -> dict[str, Tensor]:
-    """One step on the truth and a drawn image (N, 1, h, W); gives its detached losses by name."""
-    options, network = config.adversarial, adversary.discriminator.requires_grad_(True)
+    """Add its gradient, `weight` times, on the truth and a drawn image (N, 1, h, W); gives losses by name."""
+    network = adversary.discriminator.requires_grad_(True)
     condition = _seen(zero_filled(middle_slice(batch.masked_kspace)), batch)
     real, fake = _seen(zero_filled(batch.kspace), batch), _seen(image.detach(), batch)
     on_real, on_fake = network(real, condition), network(fake, condition)
@@ -83,13 +77,9 @@ def discriminator_step(
         losses["penalty"] = r1_penalty(network, real, condition)
     if "penalty" in losses:
         total = total + options.penalty * losses["penalty"]
-    set_learning_rate(adversary.optimizer, learning_rate(step, config.train) * options.lr / config.train.lr)
-    adversary.optimizer.zero_grad(set_to_none=True)
-    total.backward()
-    average_gradients(network, process)
-    adversary.optimizer.step()
+    (weight * total).backward()
     network.requires_grad_(False)
-    return {name: value.detach() for name, value in losses.items()}
+    return losses
 
 
 def _seen(image: Tensor, batch: Slice) -> Tensor:

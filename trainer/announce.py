@@ -47,13 +47,13 @@ def announce(
             "steps   {} to {}, {} slices each",
             state.step,
             config.train.steps,
-            config.data.batch_size * process.world,
+            config.data.batch_size * config.train.accumulate * process.world,
         )
 
 
 def _one_slice(config: Config, volumes: list[Volume], process: Process) -> Slice:
     """A training sample, drawn here in this process."""
-    loader = training_loader(config, volumes, process, start=config.train.steps - 1)
+    loader = training_loader(config, volumes, process)
     return collate([loader.dataset[next(iter(loader.batch_sampler))[0]]])
 
 

@@ -36,12 +36,12 @@ def measure_breakdown(
     config = as_set(config, setting, process.device)
     state = make_state(config, process, pretrained=False)
     watch = Watch(partial(wait_for, process.device))
-    for batch in training_loader(config, volumes, process, 0):
+    for batch in training_loader(config, volumes, process):
         watch("data wait")
         batch = to_device(batch, process.device)
         watch("transfer")
-        train_step(state, batch, config, process, watch)
-        state.step += 1
+        train_step(state, [batch], config, process, watch)
+        state.advance(1)
         if state.step == WARMUP:
             watch.forget()
         if state.step >= WARMUP + LEAST and watch.total() >= seconds:

@@ -23,6 +23,7 @@ class Progress(NamedTuple):
     """How far a run is."""
 
     step: int
+    batches: int  # of all processes together
     validated: int  # the last step that was validated
     best: float | None  # highest score of a validation so far
     world: int  # processes that share a step
@@ -60,7 +61,8 @@ def load(path: Path) -> Checkpoint:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
-        progress = Progress(*(content[name] for name in Progress._fields))
+        one_a_step = {"batches": content["step"] * content["world"]}  # before they were counted
+        progress = Progress(*((one_a_step | content)[name] for name in Progress._fields))
         state = {name: content[name] for name in STATES}
         state |= {name: value for name, value in content.items() if name.startswith("discriminator")}
     except FileNotFoundError:

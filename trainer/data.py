@@ -60,8 +60,10 @@ def check_masks(masks: MaskSettings, volumes: list[Volume]) -> None:
             center_lines(masks.kind, width, *pair)
 
 
-def training_loader(config: Config, volumes: list[Volume], process: Process, start: int) -> Feed:
-    """Batches from step `start` to the last, the same whatever the number of workers."""
+def training_loader(
+    config: Config, volumes: list[Volume], process: Process, step: int = 0, batches: int = 0
+) -> Feed:
+    """This process's batches from step `step` to the last, `batches` of all processes having gone before."""
     data = config.data
     dataset = TrainingSlices(
         volumes,
@@ -70,17 +72,17 @@ def training_loader(config: Config, volumes: list[Volume], process: Process, sta
         crop_rows=data.crop_rows,
         augmentation=Augmentation(**data.augment.model_dump()),
     )
-    batches = TrainingBatches(
+    sampler = TrainingBatches(
         volumes,
         indices=sample_indices(len(dataset), data.sample_rate, config.seed),
         batch_size=data.batch_size,
         seed=config.seed,
-        start=start,
-        stop=config.train.steps,
+        start=batches,
+        stop=batches + (config.train.steps - step) * config.train.accumulate * process.world,
         rank=process.rank,
         world=process.world,
     )
-    return Feed(dataset, batches, data.num_workers, process)
+    return Feed(dataset, sampler, data.num_workers, process)
 
 
 def evaluation_loader(config: Config, volumes: list[Volume], process: Process) -> Feed:

@@ -7,6 +7,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.constants import default_pg_timeout
+from torch.distributed.rendezvous import rendezvous
+
+from trainer.rendezvous import meet
 
 
 class Process(NamedTuple):
@@ -37,12 +41,20 @@ def group(process: Process) -> Iterator[None]:
     if process.device.type == "cuda":
         torch.cuda.set_device(process.device)
     if process.world > 1:
-        distributed.init_process_group("nccl" if process.device.type == "cuda" else "gloo")
+        _join(process)
     try:
         yield
     finally:
         if distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def _join(process: Process) -> None:
+    backend = "nccl" if process.device.type == "cuda" else "gloo"
+    with _exchange(process):
+        store, rank, world = next(rendezvous("env://"))
+        met = meet(store, rank, world, default_pg_timeout.total_seconds())
+        distributed.init_process_group(backend, store=met, rank=rank, world_size=world)
 
 
 def choose_device(device: str, local_rank: int = 0) -> torch.device:
@@ -76,30 +88,36 @@ def gather(values: list[Any], process: Process) -> list[Any]:
     if process.world == 1:
         return values
     parts: list[list[Any]] = [[] for _ in range(process.world)]
-    distributed.all_gather_object(parts, values)
+    with _exchange(process):
+        distributed.all_gather_object(parts, values)
     return [value for part in parts for value in part]
 
 
 def mean(values: Tensor, process: Process) -> Tensor:
     """The mean over all processes, elementwise."""
     if process.world > 1:
-        distributed.all_reduce(values)
+        _add_up(values, process)
         values = values / process.world
     return values
 
 
-def average_gradients(model: nn.Module, process: Process) -> None:
-    """Every trained parameter's gradient becomes its mean over all processes, in one exchange.
+def average_gradients(model: nn.Module, weight: float, process: Process, bf16: bool) -> None:
+    """Every trained parameter's gradient, a sum of this process, becomes a mean over all, in one exchange.
 
-    By hand rather than by DistributedDataParallel, whose hooks serve one forward pass per backward pass: a
-    step here may draw several samples, and differentiate a gradient penalty.
+    `weight`: of what was summed here, over all of which the mean is taken. `bf16`: gradients travel, and are
+    added, in bfloat16. By hand rather than by DistributedDataParallel, whose hooks serve one forward pass per
+    backward pass: a step here may draw several samples, and differentiate a gradient penalty.
     """
-    if process.world == 1:
-        return
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    distributed.all_reduce(flat)
-    flat /= process.world
+    if process.world == 1:
+        if weight != 1:
+            torch._foreach_div_(gradients, weight)
+        return
+    total = torch.tensor(weight, device=process.device)
+    _add_up(total, process)
+    flat = torch.cat([gradient.flatten() for gradient in gradients]) / total
+    flat = flat.bfloat16() if bf16 else flat
+    _add_up(flat, process)
     for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
 
@@ -109,5 +127,24 @@ def any_true(flag: bool, process: Process) -> bool:
     if process.world == 1:
         return flag
     flags = torch.tensor(float(flag), device=process.device)
-    distributed.all_reduce(flags)
+    _add_up(flags, process)
     return bool(flags > 0)
+
+
+def _add_up(values: Tensor, process: Process) -> None:
+    """Replace by the sum over all processes."""
+    with _exchange(process):
+        distributed.all_reduce(values)
+
+
+@contextmanager
+def _exchange(process: Process) -> Iterator[None]:
+    """Raises ConnectionError if the block can't reach all processes."""
+    try:
+        yield
+    except RuntimeError as error:  # of gloo as of NCCL
+        raise ConnectionError(
+            f"process {process.rank} of {process.world} can't reach the others, of which one was lost or "
+            f"failed ({str(error).partition('. ')[0]}); the same command goes on from the last "
+            "checkpoint, and torchrun --max-restarts=N does so by itself"
+        ) from error

@@ -71,14 +71,14 @@ def run(
     recent, stopping = Recent(), False
     if validation_due(state, config):  # the last run was stopped before it
         validate_step(state, config, out, val_volumes, history, process)
-    loader = training_loader(config, train_volumes, process, state.step)
+    loader = training_loader(config, train_volumes, process, state.step, state.batches)
     shown = {"desc": "train", "unit": "step", "smoothing": 0.05, "disable": not process.main}
     shown |= {"initial": state.step, "total": options.steps}
     with stop_signals() as signals, log.progress_bar(**shown) as bar:
-        for batch in loader:
-            losses = train_step(state, batch, config, process)
-            recent.add(state.step, batch.fname, losses)
-            state.step += 1
+        for batches in zip(*[iter(loader)] * options.accumulate, strict=True):
+            losses = train_step(state, batches, config, process)
+            recent.add(state.step, [fname for batch in batches for fname in batch.fname], losses)
+            state.advance(len(batches))
             bar.update()
             logging = _due(state.step, options.log_every, options.steps)
             stopping = due_stop(signals, logging, process)
@@ -121,7 +121,7 @@ def log_losses(
     if history is None:
         return
     named = dict(zip(means, values, strict=True))
-    rate = recent.steps_per_second() * config.data.batch_size * process.world
+    rate = recent.slices_per_second() * process.world
     bar.set_postfix_str(f"loss {named['total']:.4f}, {rate:.1f} slices/s")
     lr = learning_rate(step - 1, config.train)
     history.write(step, "train", {**named, "lr": lr, "slices_per_second": rate})

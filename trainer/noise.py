@@ -9,9 +9,9 @@ from torch import Tensor
 from custom_nn.model import Noise
 
 
-def training_noise(seed: int, rank: int, step: int, device: torch.device) -> Noise:
-    """Noise of one training step; also seeds torch, so that dropout repeats with it."""
-    torch.manual_seed(_seed(seed, rank, step))
+def training_noise(seed: int, number: int, device: torch.device) -> Noise:
+    """Noise of one training batch, by its number; also seeds torch, so that dropout repeats with it."""
+    torch.manual_seed(_seed(seed, 0, number))  # 0 as in `TrainingBatches`
     return partial(torch.randn, device=device)
 
 

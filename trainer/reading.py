@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 import torch
 
 from config.schema import Augment, Config, Data
+from fastmri.slices import Slice
 from fastmri.volumes import Volume
 from trainer.data import training_loader
 from trainer.distributed import Process
@@ -56,27 +57,28 @@ def measure_reading(
 ) -> dict[str, Any]:
     """Seconds per slice: passes over all volumes by one running loader, the first left out."""
     config = as_read(config, source)
-    loader = training_loader(config, volumes, Process(torch.device(device)), 0)
-    batches, size = loader.batch_sampler.batches_per_epoch, config.data.batch_size
+    loader = training_loader(config, volumes, Process(torch.device(device)))
+    batches = loader.batch_sampler.batches_per_epoch
     queued = 2 * source.workers  # read ahead while nobody looked: in no duration
     counted = max(batches - queued, 1)
     iterator = iter(loader)
     warm_up = 1 if source.cache == NO_CACHE else 2 + source.workers  # so that each worker fills its cache
-    first = _pass(iterator, batches * warm_up) / (batches * warm_up * size)
+    first = _pass(iterator, batches * warm_up)
     durations: list[float] = []
-    while len(durations) < LEAST or sum(durations) * counted * size < seconds:
+    started = time.perf_counter()
+    while len(durations) < LEAST or time.perf_counter() - started < seconds:
         if source.files == "cold":
             drop([volume.path for volume in volumes])
         _pass(iterator, queued)
-        durations.append(_pass(iterator, counted) / (counted * size))
+        durations.append(_pass(iterator, counted))
     return summarize(durations, first)._asdict()
 
 
-def _pass(iterator: Iterator[object], batches: int) -> float:
+def _pass(iterator: Iterator[Slice], batches: int) -> float:
+    """Seconds per slice of some batches."""
     started = time.perf_counter()
-    for _ in islice(iterator, batches):
-        pass
-    return time.perf_counter() - started
+    slices = sum(len(batch.fname) for batch in islice(iterator, batches))
+    return (time.perf_counter() - started) / slices
 
 
 def drop(paths: list[str]) -> None:

@@ -15,18 +15,18 @@ class Recent:
         self.unchecked: list[tuple[int, list[str], dict[str, Tensor]]] = []
 
     def start_clock(self) -> None:
-        """Count time from here: after what is not training, and after each call of `steps_per_second`."""
+        """Count time from here: after what is not training, and after each call of `slices_per_second`."""
         self.started, self.counted = time.perf_counter(), 0
 
-    def steps_per_second(self) -> float:
-        """Rate of the steps since the clock started."""
+    def slices_per_second(self) -> float:
+        """Of this process, since the clock started."""
         rate = self.counted / (time.perf_counter() - self.started)
         self.start_clock()
         return rate
 
     def add(self, step: int, fnames: list[str], losses: dict[str, Tensor]) -> None:
         self.losses.append(losses)
-        self.counted += 1
+        self.counted += len(fnames)
         self.unchecked.append((step, fnames, losses))
 
     def check(self) -> None:

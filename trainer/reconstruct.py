@@ -17,7 +17,7 @@ from fastmri.physics import middle_slice
 from fastmri.scan import scan_volumes
 from fastmri.volumes import Volume, describe_volume, read_target
 from trainer import checkpoint
-from trainer.distributed import Process
+from trainer.distributed import Process, gather
 from trainer.draws import evaluation_draws
 from trainer.estimates import energy, misfit, named_images
 from trainer.figures import Panel, draw_panels
@@ -45,11 +45,12 @@ def reconstruct(
     slice_num: int | None,
     acceleration: int | None,
     samples: int,
-    device: torch.device,
+    process: Process,
 ) -> list[Path]:
     """Reconstruct a file, or every volume of a folder, into `out`; gives the paths written.
 
-    Wrong requests are told before anything is written; damaged files of a folder are named and left out.
+    Processes share the volumes, and all get all paths. Wrong requests are told before anything is written;
+    damaged files of a folder are named and left out.
     """
     config = run.config
     if samples > 1 and not run.stochastic:
@@ -57,13 +58,15 @@ def reconstruct(
     volumes = scan_volumes(source) if source.is_dir() else [describe_volume(source)]
     plans = [(volume, choose_sampling(volume, acceleration, config)) for volume in volumes]
     _check_requests(volumes, out, slice_num)
-    models = load_models(run, sorted({sampling.acceleration for _, sampling in plans}), device)
+    models = load_models(run, sorted({sampling.acceleration for _, sampling in plans}), process)
     out.mkdir(parents=True, exist_ok=True)
     calibrations, written = run_calibration(run, samples), []
-    for volume, sampling in progress_bar(plans, desc="reconstruct", unit="file", disable=len(plans) == 1):
+    own = plans[process.rank :: process.world]
+    hidden = len(plans) == 1 or not process.main
+    for volume, sampling in progress_bar(own, desc="reconstruct", unit="file", disable=hidden):
         try:
             model = models[sampling.acceleration]
-            result = reconstruct_volume(model, volume, sampling, config, samples, device)
+            result = reconstruct_volume(model, volume, sampling, config, samples, process.device)
         except ValueError as error:
             if len(plans) == 1:
                 raise
@@ -77,14 +80,14 @@ def reconstruct(
             draw_slice(written[-1], volume, result, sampling, slice_num, bounds)
         elif bounds:
             logger.info("{}: {}", volume.fname, bounds.line())
-    return written
+    return sorted(gather(written, process))
 
 
-def load_models(run: Run, accelerations: list[int], device: torch.device) -> dict[int, nn.Module]:
+def load_models(run: Run, accelerations: list[int], process: Process) -> dict[int, nn.Module]:
     """What reconstructs at each acceleration: always the checkpoint's model, or a method with its weight."""
     if run.found:
-        return dict.fromkeys(accelerations, checkpoint.load_model(run.found, run.config, device))
-    weights = weights_of_files(accelerations, run.config, Process(device))
+        return dict.fromkeys(accelerations, checkpoint.load_model(run.found, run.config, process.device))
+    weights = weights_of_files(accelerations, run.config, process)
     return {r: build_method(run.name, weights, r, run.config) for r in accelerations}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from loguru import logger
 from torch import nn
 
 from config.load import plain_config
@@ -29,6 +30,7 @@ MAY_CHANGE = (
     "data.val",
 )
 MAY_CHANGE += ("train.validate_every", "train.save_every", "train.log_every")
+MAY_CHANGE += ("train.accumulate",)  # told if a step has another number of slices then
 
 
 @dataclass
@@ -42,6 +44,7 @@ class State:
     betas: checkpoint.Betas
     world: int = 1  # processes that share a step
     step: int = 0
+    batches: int = 0  # of all processes together
     validated: int = 0  # the last step that was validated
     best: float | None = None  # highest score of a validation
 
@@ -57,12 +60,17 @@ class State:
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def progress(self) -> checkpoint.Progress:
-        return checkpoint.Progress(self.step, self.validated, self.best, self.world, self.betas)
+        return checkpoint.Progress(self.step, self.batches, self.validated, self.best, self.world, self.betas)
+
+    def advance(self, batches: int) -> None:
+        """One step of so many batches of each process is done."""
+        self.step += 1
+        self.batches += batches * self.world
 
     def load(self, found: checkpoint.Checkpoint) -> None:
         for name, part in self._parts().items():
             part.load_state_dict(found.state[name])
-        self.step, self.validated, self.best, _, self.betas = found.progress
+        self.step, self.batches, self.validated, self.best, _, self.betas = found.progress
 
 
 def make_state(config: Config, process: Process, pretrained: bool) -> State:
@@ -91,14 +99,17 @@ def resume(state: State, config: Config, out: Path, process: Process) -> None:
     if path.exists():
         found = checkpoint.load(path)
         differing = differences(plain_config(found.config), plain_config(config))
-        if found.progress.world != state.world:
-            differing.append(f"processes: {found.progress.world} -> {state.world}")
         if differing:
             raise ValueError(
                 f"{out}: holds a run with other options ({'; '.join(differing)}); "
                 "train to another --out, or remove this one"
             )
         state.load(found)
+        before = found.config.train.accumulate * found.progress.world
+        if before != (now := config.train.accumulate * state.world):
+            logger.warning(
+                "steps had {} batches until step {}, have {} from here on", before, state.step, now
+            )
     if len(set(gather([state.step], process))) > 1:
         raise ValueError(f"{out}: must be a folder that all processes share, because they resume from it")
 

@@ -1,6 +1,6 @@
 """One step of training, the same for every model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from config.schema import Config
 from custom_nn.latent import Guidance
 from custom_nn.model import Noise, Reconstruction
 from fastmri.dataset import Slice
-from trainer.adversary import adversarial_term, adversarial_weight, discriminator_step
+from trainer.adversary import adversarial_term, adversarial_weight, discriminator_gradient
 from trainer.checkpoint import BETAS, Betas
 from trainer.distributed import Process, average_gradients
 from trainer.draws import training_draws
@@ -26,23 +26,41 @@ def unmarked(part: str) -> None:
 
 
 def train_step(
-    state: State, batch: Slice, config: Config, process: Process, mark: Mark = unmarked
+    state: State, batches: Sequence[Slice], config: Config, process: Process, mark: Mark = unmarked
 ) -> dict[str, Tensor]:
-    """One step of the generator, then of its discriminator if it has one; gives losses, on the device."""
-    noise = training_noise(config.seed, process.rank, state.step, process.device)
-    set_learning_rate(state.optimizer, learning_rate(state.step, config.train))
-    state.model.train()
+    """One step on some batches of this process and of the others; gives mean losses, on the device.
+
+    The generator, then its discriminator if it has one. The mean is over slices, however they are batched.
+    """
+    _start(state, config)
     bf16 = config.train.bf16 and process.device.type == "cuda"
-    with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
-        draws, guidance = forward(state.model, batch, config, noise)
-    losses = generator_terms(draws, guidance, batch, config.loss, batch_betas(state.betas, batch))
-    losses |= update_generator(state, losses["total"], draws[0].image, batch, config, process, mark)
+    found, weights = [], [len(batch.fname) / config.data.batch_size for batch in batches]
+    for k, (batch, weight) in enumerate(zip(batches, weights, strict=True)):
+        noise = training_noise(config.seed, state.batches + k * process.world + process.rank, process.device)
+        with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
+            draws, guidance = forward(state.model, batch, config, noise)
+        losses = generator_terms(draws, guidance, batch, config.loss, batch_betas(state.betas, batch))
+        losses |= generator_gradient(state, losses["total"], draws[0].image, batch, weight, config, mark)
+        if state.adversary is not None:
+            losses |= discriminator_gradient(
+                state.adversary, draws[0].image, batch, weight, noise, config.adversarial
+            )
+            mark("discriminator")
+        found.append({name: value.detach() for name, value in losses.items()})
+    norms = _update(state, sum(weights), config, process)
+    mark("optimizer")
+    return weighted_mean(found, weights) | norms
+
+
+def _start(state: State, config: Config) -> None:
+    """Learning rates of the step, and no gradients yet."""
+    rate = learning_rate(state.step, config.train)
+    state.model.train()
+    set_learning_rate(state.optimizer, rate)
+    state.optimizer.zero_grad(set_to_none=True)
     if state.adversary is not None:
-        losses |= discriminator_step(
-            state.adversary, draws[0].image, batch, state.step, noise, config, process
-        )
-        mark("discriminator")
-    return {name: value.detach() for name, value in losses.items()}
+        set_learning_rate(state.adversary.optimizer, rate * config.adversarial.lr / config.train.lr)
+        state.adversary.optimizer.zero_grad(set_to_none=True)
 
 
 def forward(
@@ -55,31 +73,41 @@ def forward(
     return draws, model.guide(draws[0].latent, batch.kspace, batch.mask, noise)
 
 
-def update_generator(
-    state: State,
-    total: Tensor,
-    image: Tensor,
-    batch: Slice,
-    config: Config,
-    process: Process,
-    mark: Mark,
+def generator_gradient(
+    state: State, total: Tensor, image: Tensor, batch: Slice, weight: float, config: Config, mark: Mark
 ) -> dict[str, Tensor]:
-    """Add the adversarial term, and step; gives the term and the gradient's norm."""
+    """Add the adversarial term, and the gradient to what it is so far; gives what was added to the losses."""
     found = {}
     if state.adversary is not None:
-        weight = adversarial_weight(state.step, config.adversarial)
+        strength = adversarial_weight(state.step, config.adversarial)
         found["adversarial"] = adversarial_term(state.adversary, image, batch, config.adversarial)
-        found["total"] = total = total + weight * found["adversarial"]
+        found["total"] = total = total + strength * found["adversarial"]
     mark("forward")
-    state.optimizer.zero_grad(set_to_none=True)
-    total.backward()
+    (weight * total).backward()
     mark("backward")
-    average_gradients(state.model, process)
-    found["gradient_norm"] = nn.utils.clip_grad_norm_(state.model.parameters(), config.train.clip)
-    state.optimizer.step()
-    update_average(state.average, state.model, config.train.ema, state.step)
-    mark("optimizer")
     return found
+
+
+def _update(state: State, weight: float, config: Config, process: Process) -> dict[str, Tensor]:
+    """Exchange gradients and step, all networks; gives the generator's norm."""
+    options = config.train
+    average_gradients(state.model, weight, process, options.bf16_gradients)
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), options.clip)
+    state.optimizer.step()
+    update_average(state.average, state.model, options.ema, state.step)
+    if state.adversary is not None:
+        average_gradients(state.adversary.discriminator, weight, process, options.bf16_gradients)
+        state.adversary.optimizer.step()
+    return {"gradient_norm": norm}
+
+
+def weighted_mean(losses: list[dict[str, Tensor]], weights: list[float]) -> dict[str, Tensor]:
+    """Of each loss over batches."""
+    if len(losses) == 1:
+        return losses[0]
+    shares = [weight / sum(weights) for weight in weights]
+    pairs = list(zip(losses, shares, strict=True))
+    return {name: sum(share * found[name] for found, share in pairs) for name in losses[0]}
 
 
 def batch_betas(betas: Betas, batch: Slice) -> Tensor:

@@ -101,7 +101,7 @@ def make_batch(config: Config, volumes: list[Volume], process: Process, setting:
     """A batch as training or evaluation would see it, on the device; read in this process."""
     config = changed(config, data={"num_workers": 0})
     if setting.part == "train":
-        return to_device(next(iter(training_loader(config, volumes, process, 0))), process.device)
+        return to_device(next(iter(training_loader(config, volumes, process))), process.device)
     loader = evaluation_loader(config, volumes, process)
     (group, *_) = group_by_shape(volumes, range(len(loader.dataset))).values()
     draws = [
@@ -121,8 +121,8 @@ def make_call(
     """One step of training, or all draws of the batch's slices."""
 
     def train() -> None:
-        train_step(state, batch, config, process)
-        state.step += 1
+        train_step(state, [batch], config, process)
+        state.advance(1)
 
     @torch.inference_mode()
     def infer() -> None:

@@ -1,9 +1,10 @@
-"""A tiny run, trained once for the tests that evaluate it; and two processes at once."""
+"""A tiny run, trained once for the tests that evaluate it; and several processes at once."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -91,32 +92,50 @@ sys.path.insert(0, {str(ROOT)!r})
 from pathlib import Path
 from config.load import load_config
 from trainer import distributed, loop, state
-config, out = load_config(Path(sys.argv[1])), Path(sys.argv[2])
+config, out = load_config(Path(sys.argv[1]), sys.argv[3:]), Path(sys.argv[2])
 process = distributed.find_process("cpu")
-made = []
+made, drawn = [], []
 loop.make_state = lambda *a, **k: made.append(state.make_state(*a, **k)) or made[0]
+step = loop.train_step
+def recorded(state, batches, *rest):
+    drawn.extend(place for batch in batches for place in zip(batch.fname, batch.slice_num))
+    return step(state, batches, *rest)
+loop.train_step = recorded
 with distributed.group(process):
     loop.train(config, out, process)
 saved = {{"betas": torch.tensor([list(part.values()) for part in made[0].betas.values()])}}
 for name, part in made[0].tensors().items():
     if "optimizer" not in name:
         saved |= {{f"{{name}}.{{key}}": value for key, value in part.items()}}
-torch.save(saved, out / f"rank{{process.rank}}.pt")
+torch.save([saved, drawn], out / f"rank{{process.rank}}.pt")
 """
 
 
-def on_two(script: Path, *arguments: object) -> None:
-    """Run a script of this checkout in two processes on a CPU."""
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+def launcher(count: int, *options: str) -> list[str]:
+    """The command that starts so many processes of what follows it."""
+    return [
+        *[sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count)],
+        *["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", *options],
+    ]
+
+
+def run_on(count: int, script: Path | str, *arguments: object) -> None:
+    """Run a script of this checkout in some processes on a CPU."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [*launcher, str(script), *map(str, arguments)]
+    command = [*launcher(count), str(script), *map(str, arguments)]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=240)
 
 
-def train_on_two(config: Path, run: Path) -> list[dict]:
-    """Train in two processes; gives the state of each in the end, by name."""
-    script = config.parent / "both.py"
+class Ended(NamedTuple):
+    """A process when training is done."""
+
+    state: dict[str, torch.Tensor]  # all weights, by name
+    drawn: list[tuple[str, int]]  # file and slice, in order
+
+
+def train_on(count: int, config: Path, run: Path, *overrides: str) -> list[Ended]:
+    """Train in some processes; gives what each has in the end."""
+    script = config.parent / "record.py"
     script.write_text(TRAIN_AND_SAVE)
-    on_two(script, config, run)
-    return [torch.load(run / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    run_on(count, script, config, run, *overrides)
+    return [Ended(*torch.load(run / f"rank{rank}.pt", weights_only=True)) for rank in range(count)]

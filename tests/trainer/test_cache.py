@@ -42,7 +42,7 @@ def options(tmp_path, tiny_data):
 
 def draws(volumes, config: Config) -> list:
     """Training slices, all of them, varied ones too if the config asks, and evaluation slices."""
-    trained = training_loader(config, volumes, CPU, 0).dataset
+    trained = training_loader(config, volumes, CPU).dataset
     evaluated = EvaluationSlices(volumes, mask_settings(config), adjacent_slices=3)
     found = [trained[TrainingDraw(k, (0, 0, k, 0))] for k in range(len(trained))]
     return found + [evaluated[EvaluationDraw(k, 8)] for k in range(len(evaluated))]
@@ -88,9 +88,9 @@ def test_loaders_processes_see_what_is_kept(options, kind, workers):
     config = options(kind, crop_rows=16, num_workers=workers, batch_size=2)
     config = config.model_copy(update={"train": config.train.model_copy(update={"steps": 4})})
     volumes = find_volumes(config, "train")
-    plain = list(training_loader(config, volumes, CPU, 0))
+    plain = list(training_loader(config, volumes, CPU))
     with cached(volumes, config, CPU) as kept:
-        found = list(training_loader(config, kept, CPU, 0))
+        found = list(training_loader(config, kept, CPU))
     for one, two in zip(plain, found, strict=True):
         assert torch.equal(one.masked_kspace, two.masked_kspace)
         assert torch.equal(one.kspace, two.kspace)

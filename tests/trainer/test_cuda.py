@@ -111,8 +111,8 @@ def test_a_training_step_is_the_cpus(tiny_data, bf16, tolerance):
         config = Config.model_validate(content | {"train": TINY["train"] | {"bf16": bf16}})
         process = Process(torch.device(device))
         state = make_state(config, process, pretrained=False)
-        batch = next(iter(training_loader(config, find_volumes(config, "train"), process, 0)))
-        losses[device] = train_step(state, to_device(batch, process.device), config, process)
+        batch = next(iter(training_loader(config, find_volumes(config, "train"), process)))
+        losses[device] = train_step(state, [to_device(batch, process.device)], config, process)
     for name, expected in losses["cpu"].items():
         torch.testing.assert_close(losses["cuda"][name].cpu(), expected, rtol=tolerance, atol=1e-6)
 
@@ -132,8 +132,8 @@ def test_batches_arrive_as_they_are_on_a_cpu(tiny_data):
     config = Config.model_validate(TINY | {"data": TINY["data"] | {"path": str(tiny_data), "num_workers": 2}})
     volumes = find_volumes(config, "train")
     busy = torch.randn(2000, 2000, device="cuda")
-    expected = training_loader(config, volumes, Process(torch.device("cpu")), 0)
-    found = training_loader(config, volumes, Process(torch.device("cuda", 0)), 0)
+    expected = training_loader(config, volumes, Process(torch.device("cpu")))
+    found = training_loader(config, volumes, Process(torch.device("cuda", 0)))
     for one, two in zip(expected, found, strict=True):
         for _ in range(20):
             busy = busy @ busy / 2000

@@ -23,7 +23,7 @@ def _next(fields: Iterator[torch.Tensor], shape: tuple[int, ...]) -> torch.Tenso
 @pytest.mark.parametrize("make", [spatial, global_])
 def test_samples_drawn_together_are_those_drawn_alone(make, tiny_data):
     config = Config.model_validate(TINY | {"data": TINY["data"] | {"path": str(tiny_data)}})
-    loader = training_loader(config, find_volumes(config, "train"), Process(torch.device("cpu")), 0)
+    loader = training_loader(config, find_volumes(config, "train"), Process(torch.device("cpu")))
     batch = next(iter(loader))
     model = make().eval()
     with torch.no_grad():

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from main import main
-from tests.trainer.conftest import SPATIAL, TINY, train_on_two
+from tests.trainer.conftest import SPATIAL, TINY, train_on
 from tests.trainer.conftest import write_generative as write
 from tests.trainer.test_train import equal, stop_after, weights
 
@@ -39,7 +39,8 @@ def run(generative_run):
 
 
 def test_two_processes_train_to_equal_weights_of_both_networks(config, tmp_path):
-    assert equal(*train_on_two(config, tmp_path / "run"))
+    one, two = train_on(2, config, tmp_path / "run")
+    assert equal(one.state, two.state)
 
 
 @pytest.mark.parametrize("parts", [SPATIAL, GLOBAL])

@@ -15,7 +15,7 @@ import yaml
 from config.load import load_config
 from main import main
 from tests.conftest import ROOT, write_tiny_volume
-from tests.trainer.conftest import on_two, train_on_two, write_config
+from tests.trainer.conftest import write_config
 from trainer.checkpoint import make_model
 
 
@@ -46,8 +46,8 @@ def history(run, kind: str) -> list[dict]:
     return [line for line in lines if line["kind"] == kind]
 
 
-def start(config, run, *overrides: str, launcher: tuple = (sys.executable,)) -> subprocess.Popen:
-    command = [*launcher, "main.py", "train", str(config), *overrides, "--out", str(run)]
+def start(config, run, *overrides: str) -> subprocess.Popen:
+    command = [sys.executable, "main.py", "train", str(config), *overrides, "--out", str(run)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.Popen(
         command,
@@ -155,15 +155,6 @@ def test_a_signal_to_the_whole_group_saves_and_ends_cleanly(config, tmp_path, nu
     assert f"stopped at step {step}; the same command resumes" in output
 
 
-def test_two_processes_end_with_equal_weights_and_validate_as_one(config, tmp_path):
-    run = tmp_path / "run"
-    assert equal(*train_on_two(config, run))
-    alone, both = tmp_path / "alone", tmp_path / "both"
-    assert main(["validate", str(run), "--out", str(alone)]) == 0
-    on_two("main.py", "validate", run, "--out", both)
-    assert json.loads((alone / "metrics.json").read_text()) == json.loads((both / "metrics.json").read_text())
-
-
 def test_a_loss_that_is_not_finite_names_step_and_file(config, tmp_path, capsys):
     folder = tmp_path / "data"
     for part in ("train", "val"):
@@ -213,13 +204,3 @@ def test_a_file_that_breaks_while_it_is_read_is_named_in_a_line(config, tmp_path
     error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert len(error) == 1
     assert f"{path}: can't be read" in error[0]
-
-
-def test_another_number_of_processes_is_another_run(config, tmp_path, monkeypatch, capsys):
-    run = tmp_path / "run"
-    assert main(["train", str(config), "train.steps=1", "--out", str(run)]) == 0
-    path = run / "checkpoints" / "last.pt"
-    content = torch.load(path, weights_only=True) | {"world": 4}
-    torch.save(content, path)
-    assert main(["train", str(config), "train.steps=1", "--out", str(run)]) == 2
-    assert "processes: 4 -> 1" in capsys.readouterr().err
