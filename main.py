@@ -300,7 +300,7 @@ def _benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the JSON (runs/benchmark/NAME.json, by CONFIG's)"
     )
-    everything = "data,train,inference,breakdown"
+    everything = "data,train,inference,breakdown,scaling"
     parser.add_argument("--only", type=_names, default=_names(everything), help=f"parts of {everything}")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement, without warm-up (3)")
     numbers = {"batch_sizes": ([1, 4], 1, "slices a step (1,4)"), "workers": ([0, 2], 0, "that read (0,2)")}
@@ -313,6 +313,13 @@ def _benchmark_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--volumes", type=_at_least(1), default=6, help="to simulate, or first of DIR (6)")
     parser.add_argument("--slices", type=_at_least(1), default=8, help="of a simulated volume (8)")
     parser.add_argument("--matrix", type=_size, default=(640, 368), help="of simulated k-space (640x368)")
+    parser.add_argument(
+        "--assume",
+        type=_names,
+        default=[],
+        metavar="NAME=VALUE,...",
+        help="of the cluster that scaling is modelled for, such as gpus_per_host=4,network_bandwidth=50e9",
+    )
     parser.add_argument(
         "--peer-python", type=Path, metavar="PATH", dest="peer", help="Python that has the official package"
     )

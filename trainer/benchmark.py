@@ -92,7 +92,7 @@ def _run(
     if "failed" in found:
         raise ValueError(f"the rates of {device} can't be measured: {found['failed']}")
     rates = Rates(found["bandwidth"], {name: max(tried.values()) for name, tried in found["flops"].items()})
-    files = measure_files(volumes, request.seconds) if "data" in request.only else {}
+    files = measure_files(volumes, request.seconds) if {"data", "scaling"} & set(request.only) else {}
     bench = Bench(config, volumes, str(device), request, rates, files, peer)
     tasks = plan(bench)
     results: dict[str, list[dict[str, Any]]] = {part: [] for part in request.only}

@@ -8,13 +8,16 @@ from typing import Any, NamedTuple
 from config.schema import Config
 from fastmri.volumes import Volume
 from trainer.breakdown import measure_breakdown
+from trainer.efficiency import measured_device
 from trainer.floors import TYPES, Cost, Floor, Rates
 from trainer.isolation import in_child
+from trainer.launch import measure_scaling
 from trainer.peer import Peer
 from trainer.reading import NO_CACHE, Source, cache_modes, measure_reading, reading_cost
+from trainer.scaling import assumptions, beyond
 from trainer.throughput import COMPILED, Setting, count_cost, measure_step
 
-PARTS = ("data", "train", "inference", "breakdown")
+PARTS = ("data", "train", "inference", "breakdown", "scaling")
 
 
 class Request(NamedTuple):
@@ -29,10 +32,12 @@ class Request(NamedTuple):
     volumes: int  # to simulate, or the first of the data
     slices: int  # of a simulated volume
     matrix: tuple[int, int]
+    assume: list[str]  # NAME=VALUE of the cluster that the cost of many processes is modelled for
     peer: Path | None  # Python of an environment with the official package
 
     def check(self) -> None:
         """Raises ValueError for the first name that there is not."""
+        assumptions(self.assume)
         allowed = {"--only": PARTS, "--precisions": tuple(TYPES), "--compile": ("off", *COMPILED)}
         given = (self.only, self.precisions, self.compile)
         for (option, names), values in zip(allowed.items(), given, strict=True):
@@ -50,6 +55,7 @@ class Request(NamedTuple):
             found += [f"--{name.replace('_', '-')}", ",".join(map(str, getattr(self, name)))]
         found += ["--seconds", self.seconds, "--volumes", self.volumes, "--slices", self.slices]
         found += ["--matrix", "{}x{}".format(*self.matrix)]
+        found += ["--assume", ",".join(self.assume)] if self.assume else []
         return found + (["--peer-python", self.peer] if self.peer else [])
 
     @property
@@ -88,6 +94,8 @@ def plan(bench: Bench) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
         setting = Setting("train", bench.config.data.batch_size, precision, "off")
         measure = partial(bench.measured, measure_breakdown, setting, request.seconds)
         tasks.append(("breakdown", lambda: setting._asdict() | measure()))
+    if "scaling" in request.only:
+        tasks.append(("scaling", partial(scaling_row, bench)))
     return tasks
 
 
@@ -136,6 +144,15 @@ def step_row(bench: Bench, setting: Setting, costs: dict[tuple[str, str], dict[s
     if "failed" in costs[what]:
         return row
     return row | compared(row, Cost(**costs[what]), setting.batch_size, bench.rates, setting.precision)
+
+
+def scaling_row(bench: Bench) -> dict[str, Any]:
+    """One and two processes, and the model of many that follows from them."""
+    request = bench.request
+    row = measure_scaling(bench.config, bench.volumes, bench.device, request.seconds, request.limit)
+    if "failed" in row:
+        return row
+    return row | {"beyond": beyond(measured_device(row), assumptions(request.assume))}
 
 
 def compared(row: dict[str, Any], cost: Cost, slices: int, rates: Rates, precision: str) -> dict[str, Any]:
