@@ -130,7 +130,14 @@ def compare(
     return 0
 
 
-def report(runs: list[Path], out: Path, ablations: list[Path], figures: Path | None, device: str) -> int:
+def report(
+    runs: list[Path],
+    out: Path,
+    ablations: list[Path],
+    benchmark: list[Path],
+    figures: Path | None,
+    device: str,
+) -> int:
     """a paper on validated runs, as PDF"""
     from trainer.distributed import choose_device
     from trainer.provenance import typed
@@ -138,9 +145,10 @@ def report(runs: list[Path], out: Path, ablations: list[Path], figures: Path | N
 
     _console()
     named = ["--ablations", *ablations] if ablations else []
+    named += ["--benchmark", *benchmark] if benchmark else []
     named += ["--figures", figures] if figures else []
     command = typed(["report", *runs, *named, "--out", out])
-    print(report(Sources(runs, ablations, figures, command), out, choose_device(device)))
+    print(report(Sources(runs, ablations, benchmark, figures, command), out, choose_device(device)))
     return 0
 
 
@@ -284,6 +292,14 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="RUN",
         help="validated runs of which each differs from one of them in a switch of the generative model",
+    )
+    parser.add_argument(
+        "--benchmark",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="what `benchmark` wrote, for a section on speed and scale",
     )
     parser.add_argument("--figures", type=Path, metavar="DIR", help="what `compare` of these runs drew")
     _add_device(parser)
@@ -444,6 +460,7 @@ COMMANDS = {
             "report runs/baseline runs/generative --out report.pdf",
             "report runs/baseline runs/generative --figures img --out report.pdf",
             "report runs/baseline runs/generative --ablations runs/ablation/* --out report.pdf",
+            "report runs/baseline --benchmark runs/benchmark/*.json --out report.pdf",
         ],
     ),
     "benchmark": Command(

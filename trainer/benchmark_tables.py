@@ -2,27 +2,30 @@
 
 from typing import Any
 
-from tabulate import tabulate
+from trainer.columns import Table
+from trainer.scaling_tables import format_scaling
 
 Row = dict[str, Any]
-GROUPS = "of the time of operations: {}; `rest` is normalisation, pooling, activations, losses, optimizer"
+REST = "normalisation, pooling, activations, losses, optimizer"
 
 
 def format_report(report: dict[str, Any]) -> str:
     """Machine and rates, and a table for each part that was measured."""
-    rows, sections = report["rows"], [format_rates(report)]
+    rows, sections = report["rows"], ["\n".join(rate_lines(report))]
     if "data" in rows:
-        sections.append(f"data path, {report['batch_size']} slices a batch\n" + format_data(rows["data"]))
+        sections.append(f"data path, {report['batch_size']} slices a batch\n{data_table(rows['data'])}")
     steps = rows.get("train", []) + rows.get("inference", [])
     if steps:
-        sections.append(f"steps of {report['model']}\n" + format_steps(steps))
+        sections.append(f"steps of {report['model']}\n{step_table(steps)}")
     for row in rows.get("breakdown", []):
         sections.append("where a step of training goes\n" + format_breakdown(row))
+    for row in rows.get("scaling", []):
+        sections += format_scaling(row)
     floors = "floor: the longer of bytes over bandwidth and operations over their rate; it leaves out\n"
     return "\n\n".join([*sections, floors + "\n".join(f"- {text}" for text in report["floor_leaves_out"])])
 
 
-def format_rates(report: dict[str, Any]) -> str:
+def rate_lines(report: dict[str, Any]) -> list[str]:
     """What was measured where, and the rates that floors are made of."""
     volumes, rates, files = report["volumes"], report["rates"], report["files"]
     shapes = ", ".join(f"{rows} x {columns}" for rows, columns in volumes["kspace"])
@@ -39,10 +42,10 @@ def format_rates(report: dict[str, Any]) -> str:
     if files:
         lines.append(f"files {files['cold'] / 1e9:.2f} GB/s cold, {files['warm'] / 1e9:.2f} GB/s warm")
         lines.append(f"cold: {files['cold_note']}")
-    return "\n".join(lines)
+    return lines
 
 
-def format_data(rows: list[Row]) -> str:
+def data_table(rows: list[Row]) -> Table:
     """The data path by source."""
     headers = ["files", "cache", "workers", "reads", "ms a slice", "slices/s", "floor", "times", *OFFICIAL]
     lines = [
@@ -57,10 +60,10 @@ def format_data(rows: list[Row]) -> str:
         ]
         for row in rows
     ]
-    return _table(lines, headers)
+    return Table.of(lines, headers)
 
 
-def format_steps(rows: list[Row]) -> str:
+def step_table(rows: list[Row]) -> Table:
     """Training and inference by batch size, precision and compile mode."""
     headers = ["", "batch", "precision", "compile", "ms", "slices/s", "MiB", "floor", "times", *OFFICIAL]
     lines = []
@@ -69,17 +72,30 @@ def format_steps(rows: list[Row]) -> str:
         memory = f"{row['peak_bytes'] / 2**20:.0f}" if "peak_bytes" in row else ""
         official = _official(row, row["batch_size"])
         lines.append([*setting, *_time(row), memory, *_floor(row), *official])
-    return _table(lines, headers)
+    return Table.of(lines, headers)
 
 
 def format_breakdown(row: Row) -> str:
     """Milliseconds and shares of the parts of a step, then of groups of operations."""
     if "failed" in row:
         return row["failed"]
+    head, groups = breakdown_words(row)
+    return f"{head}\n{breakdown_table(row)}\n{groups}"
+
+
+def breakdown_table(row: Row) -> Table:
+    """Milliseconds and shares of the parts of a step."""
     lines = [[name, f"{row['ms'][name]:.2f}", f"{share:.1%}"] for name, share in row["shares"].items()]
+    return Table(["part", "ms", "share"], lines)
+
+
+def breakdown_words(row: Row) -> list[str]:
+    """Which step, and the shares of groups of its operations."""
     groups = ", ".join(f"{name} {share:.1%}" for name, share in row["groups"].items())
-    head = f"batch of {row['batch_size']}, {row['precision']}, {row['steps']} steps\n"
-    return head + _table(lines, ["part", "ms", "share"]) + "\n" + GROUPS.format(groups)
+    return [
+        f"batch of {row['batch_size']}, {row['precision']}, {row['steps']} steps",
+        f"of the time of operations: {groups} ({REST})",
+    ]
 
 
 OFFICIAL = ["official slices/s", "ours / official"]
@@ -106,10 +122,3 @@ def _official(row: Row, slices: int) -> list[str]:
     if "failed" in found:
         return [found["failed"][:60], ""]
     return [f"{slices / found['median']:.1f}", f"{found['median'] / row['median']:.2f}"]
-
-
-def _table(lines: list[list[object]], headers: list[str]) -> str:
-    """An aligned table, without columns that are empty throughout."""
-    used = [k for k in range(len(headers)) if any(str(line[k]) for line in lines)]
-    shown = [[line[k] for k in used] for line in lines]
-    return tabulate(shown, headers=[headers[k] for k in used], disable_numparse=True)

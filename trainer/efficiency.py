@@ -3,7 +3,7 @@
 from statistics import median
 from typing import Any
 
-from trainer.scaling import VALUE_BYTES, Measured, ring_seconds
+from trainer.scaling import Measured, ring_seconds
 from trainer.timing import summarize
 
 Row = dict[str, Any]
@@ -52,8 +52,7 @@ def ring_figures(row: Row) -> Row:
     large, single = row["large"]["median"], row["single"]["median"]
     latency = single / 2  # of two messages
     bandwidth = row["large_bytes"] / max(large - single, 1e-9)
-    size = row["gradient_values"] * VALUE_BYTES["float32"]
-    predicted = ring_seconds(2, size, bandwidth, latency)
+    predicted = ring_seconds(2, row["exchanged_bytes"], bandwidth, latency)
     return {"bandwidth": bandwidth, "latency": latency, "exchange_predicted": predicted}
 
 

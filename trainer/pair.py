@@ -25,6 +25,7 @@ from trainer import checkpoint
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process, average_gradients, find_process, group, mean
 from trainer.isolation import one_line
+from trainer.scaling import VALUE_BYTES
 from trainer.state import State, make_state
 from trainer.step import train_step
 from trainer.timing import LEAST, WARMUP, summarize, time_calls, wait_for
@@ -94,7 +95,8 @@ def measure(pair: Pair, seconds: float, folder: Path) -> dict[str, Any]:
     pair.take_cores(Case(pair.process.world, pair.cores))
     return {
         "cases": found,
-        "gradient_values": sum(gradient.numel() for gradient in pair.gradients()),
+        "gradient_values": (values := sum(gradient.numel() for gradient in pair.gradients())),
+        "exchanged_bytes": values * VALUE_BYTES["float32"],
         **measure_exchange(pair, seconds),
         "checkpoint": measure_saving(pair, folder / "last.pt") if pair.process.main else None,
     }

@@ -26,6 +26,7 @@ from trainer.origins import data_table, provenance_table, training_table, where
 from trainer.paired import compare_records
 from trainer.provenance import environment
 from trainer.records import Record, check_alike, read_records
+from trainer.speed import speed_contents
 from trainer.verdicts import ablation_rows, difference_table, donor_table, effects, law, trust_table
 
 PAPER = Path(__file__).parent / "paper"  # its words
@@ -41,6 +42,7 @@ class Sources(NamedTuple):
 
     runs: list[Path]
     ablations: list[Path]
+    benchmarks: list[Path]  # what `benchmark` wrote
     figures: Path | None  # as `compare` drew them; None: they are drawn for this report alone
     command: str  # as it was typed
 
@@ -55,6 +57,7 @@ def report(sources: Sources, out: Path, device: torch.device) -> Path:
         check_alike(records[0], record)
     content = contents(records) | {
         "ablations": ablation_contents(ablations) if ablations else None,
+        "speed": speed_contents(sources.benchmarks),
         "provenance": provenance_table([*records, *ablations]),
         **_origin(sources, device),
     }

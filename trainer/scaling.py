@@ -30,7 +30,7 @@ class Assumptions(NamedTuple):
 
 
 MEANING = {  # of each assumption: its unit, and words
-    "gpus_per_host": ("GPUs", "of a host"),
+    "gpus_per_host": ("devices", "of a host"),
     "link_bandwidth": ("bytes/s", "from a GPU to the next one of its host, each way"),
     "network_bandwidth": ("bytes/s", "from a host to the next one, each way"),
     "storage_bandwidth": ("bytes/s", "that a host reads or writes"),

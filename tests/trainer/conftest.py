@@ -73,6 +73,20 @@ def tiny_run(tmp_path_factory, tiny_data) -> Path:
     return folder / "run"
 
 
+SHORT = ["--seconds", "0.05", "--batch-sizes", "2", "--workers", "0", "--precisions", "float32"]
+
+
+@pytest.fixture(scope="session")
+def tiny_benchmark(tmp_path_factory, tiny_data) -> Path:
+    """What `benchmark` writes of all parts, on phantoms that it makes. Read only."""
+    folder = tmp_path_factory.mktemp("benchmark")
+    config = write_config(folder / "tiny.yaml", tiny_data, adjacent_slices=3)
+    small = ["--volumes", "2", "--slices", "2", "--matrix", "64x48", "--assume", "host_memory=1e9"]
+    asked = [str(config), "data.path=null", *SHORT, *small, "--out", str(folder / "a.json")]
+    assert main(["benchmark", *asked]) == 0
+    return folder / "a.json"
+
+
 @pytest.fixture(scope="session")
 def generative_config(tmp_path_factory, tiny_data, tiny_run) -> Path:
     return write_generative(tmp_path_factory.mktemp("generative") / "tiny.yaml", tiny_data, SPATIAL, tiny_run)

@@ -11,17 +11,17 @@ import torch
 from torch import nn
 
 from main import main
-from tests.trainer.conftest import write_config
+from tests.trainer.conftest import SHORT, write_config
 from trainer.benchmark_tables import format_report
 from trainer.breakdown import GROUPS, Watch, group_of, profile_groups
 from trainer.floors import Cost, Floor, Rates, count_flops
 from trainer.isolation import in_child
+from trainer.launch import launch
 from trainer.measurements import PARTS
 from trainer.peer import Peer
 from trainer.reading import cache_modes
 from trainer.timing import time_calls
 
-SHORT = ["--seconds", "0.05", "--batch-sizes", "2", "--workers", "0", "--precisions", "float32"]
 TIMES = {"median", "low", "high", "count", "first", "slices_per_second", "floor", "bound", "ratio"}
 
 
@@ -36,14 +36,8 @@ class Clock:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory, tiny_data) -> dict:
-    """What the command writes of all parts, on phantoms that it makes."""
-    folder = tmp_path_factory.mktemp("benchmark")
-    config = write_config(folder / "tiny.yaml", tiny_data, adjacent_slices=3)
-    small = ["--volumes", "2", "--slices", "2", "--matrix", "64x48"]
-    asked = [str(config), "data.path=null", *SHORT, *small, "--out", str(folder / "a.json")]
-    assert main(["benchmark", *asked]) == 0
-    return json.loads((folder / "a.json").read_text())
+def report(tiny_benchmark) -> dict:
+    return json.loads(tiny_benchmark.read_text())
 
 
 def test_every_part_is_measured(report):
@@ -61,6 +55,34 @@ def test_every_part_is_measured(report):
         assert row["cost"]["slice_flops"] > 0
     (train,), (inference,) = report["rows"]["train"], report["rows"]["inference"]
     assert train["cost"]["slice_flops"] > 2 * inference["cost"]["slice_flops"]
+
+
+def test_two_processes_are_beside_one_and_many_follow_from_it(report):
+    (row,) = report["rows"]["scaling"]
+    cores = row["cases"][0]["cores"]
+    wanted = [(1, cores), (2, cores), (1, 2 * cores)][: 1 if row["alone"] else 3]
+    assert [(case["processes"], case["cores"]) for case in row["cases"]] == wanted
+    for case in row["cases"]:
+        assert len(case["rounds"]) > 1
+        assert all(min(found) > 0 for found in case["rounds"])
+        rate = case["processes"] * row["slices"] / case["median"]
+        assert case["slices_per_second"] == pytest.approx(rate)
+    assert row["exchanged_bytes"] == 4 * row["gradient_values"] < row["checkpoint"]["bytes"]
+    device = row["beyond"]["device"]
+    assert device["step_seconds"] == row["cases"][0]["median"]
+    assert [found["gpus"] for found in row["beyond"]["steps"]] == [1, 8, 8, 64, 64, 512, 512]
+    if row["alone"]:
+        assert row["efficiency"] == {}
+    else:
+        assert 0 < row["efficiency"]["equal_cores"]["low"] <= row["efficiency"]["equal_cores"]["high"]
+        assert row["bandwidth"] > 0
+        assert row["exchange"]["median"] > 0
+
+
+def test_processes_that_fail_are_told(tmp_path):
+    (tmp_path / "config.yaml").write_text("device: cpu\n")
+    found = launch(tmp_path, 1, 0.1, 1, limit=60)
+    assert found["failed"].startswith("data.path: not set")
 
 
 def test_shares_add_up_to_one(report):

@@ -48,16 +48,16 @@ def figures(runs) -> Path:
     return out
 
 
-def write_report(runs: Path, figures: Path, out: Path, texture: str = "texture") -> PdfReader:
-    named = [str(runs / "cascade"), str(runs / texture)]
-    switched = ["--ablations", str(runs / "texture"), str(runs / "one_token")]
-    assert main(["report", *named, *switched, "--figures", str(figures), "--out", str(out)]) == 0
+def write_report(runs: Path, figures: Path, benchmark: Path, out: Path) -> PdfReader:
+    named = [str(runs / "cascade"), str(runs / "texture")]
+    named += ["--ablations", str(runs / "texture"), str(runs / "one_token"), "--benchmark", str(benchmark)]
+    assert main(["report", *named, "--figures", str(figures), "--out", str(out)]) == 0
     return PdfReader(out)
 
 
 @pytest.fixture(scope="module")
-def paper(runs, figures) -> PdfReader:
-    return write_report(runs, figures, runs / "report.pdf")
+def paper(runs, figures, tiny_benchmark) -> PdfReader:
+    return write_report(runs, figures, tiny_benchmark, runs / "report.pdf")
 
 
 def words(paper: PdfReader) -> str:
@@ -76,7 +76,32 @@ def test_every_mean_of_psnr_and_ssim_is_in_it(paper, runs):
                 assert f"{row['psnr']['mean']:.2f} / {row['ssim']['mean']:.3f}" in text
 
 
-def test_another_figure_in_the_file_is_another_figure_in_the_report(runs, figures, paper, tmp_path):
+def test_what_a_benchmark_found_is_in_it(paper, tiny_benchmark):
+    text, found = words(paper), json.loads(tiny_benchmark.read_text())
+    for part in ("data", "train", "inference"):
+        for row in found["rows"][part]:
+            assert f" {row['slices_per_second']:.1f} " in text
+            assert f"{1e3 * row['floor']:.3f} ms ({row['bound']}) {row['ratio']:.1f}" in text
+    (breakdown,), (scaling,) = found["rows"]["breakdown"], found["rows"]["scaling"]
+    assert all(f"{share:.1%}" in text for share in breakdown["shares"].values())
+    assert all(f"{case['slices_per_second']:.2f}" in text for case in scaling["cases"])
+    assert all(f"{row['efficiency']:.1%} {row['limit']}" in text for row in scaling["beyond"]["steps"])
+    assert "host_memory 1e+09 bytes" in text
+    assert "GB *" in text  # what does not fit
+    assert found["machine"] in text
+    assert found["command"].replace(" ", "") in text.replace(" ", "")
+
+
+def change(content: dict, path: list, value: object) -> None:
+    for name in path[:-1]:
+        content = content[name]
+    assert path[-1] in content
+    content[path[-1]] = value
+
+
+def test_another_figure_in_the_file_is_another_figure_in_the_report(
+    runs, figures, tiny_benchmark, paper, tmp_path
+):
     changed = tmp_path / "runs"
     shutil.copytree(runs, changed)
     path = changed / "texture" / "validate" / "metrics.json"
@@ -84,8 +109,23 @@ def test_another_figure_in_the_file_is_another_figure_in_the_report(runs, figure
     row = next(r for r in content["rows"] if r["method"] == "sample" and r["acquisition"] == "all")
     row["psnr"]["mean"] = 12.34567
     path.write_text(json.dumps(content))
-    assert "12.35 / " in words(write_report(changed, figures, tmp_path / "report.pdf"))
-    assert "12.35 / " not in words(paper)
+    report = json.loads(tiny_benchmark.read_text())
+    rows, scaling = report["rows"], report["rows"]["scaling"][0]
+    change(rows["data"][0], ["slices_per_second"], 98765.4)
+    change(rows["train"][0], ["ratio"], 76543.2)
+    change(rows["breakdown"][0], ["shares", "forward"], 6.543)
+    change(scaling["cases"][0], ["slices_per_second"], 54321.09)
+    change(scaling, ["checkpoint", "bytes"], 4.32e11)
+    change(scaling["beyond"]["steps"][-1], ["efficiency"], 3.217)
+    change(scaling["beyond"]["epochs"][-1], ["seconds"], 4.32e8)
+    change(scaling["beyond"], ["assumptions", "storage_bandwidth"], 2.109e9)
+    benchmark = tmp_path / "benchmark.json"
+    benchmark.write_text(json.dumps(report))
+    before, after = words(paper), words(write_report(changed, figures, benchmark, tmp_path / "report.pdf"))
+    figures_of_changes = ["12.35 / ", "98765.4", "76543.2", "654.3%", "54321.09", "432 GB", "321.7%"]
+    for figure in [*figures_of_changes, "5e+03 days", "2.109e+09"]:
+        assert figure in after
+        assert figure not in before
 
 
 def test_every_page_warns_and_figures_are_there(paper, figures):
@@ -128,6 +168,7 @@ def test_what_can_not_be_reported_is_told_in_a_line(runs, figures, tmp_path, cap
         (str(bare),): "not validated",
         (str(runs / "texture"), "--figures", str(figures)): "its figures are of other runs",
         (str(runs / "cascade"), "--figures", str(tmp_path)): "no figures of `compare`",
+        (str(runs / "cascade"), "--benchmark", str(figures / "compare.json")): "not what `benchmark` writes",
         (str(runs / "cascade"), "--ablations", str(runs / "cascade"), str(runs / "texture")): "no run among",
     }
     for arguments, words in cases.items():

@@ -130,7 +130,7 @@ def test_a_ring_s_bandwidth_and_latency_explain_what_they_were_found_by():
         "large": {"median": ring_seconds(2, size, bandwidth, latency)},
         "single": {"median": 2 * latency},
         "large_bytes": size,
-        "gradient_values": 1_000_000,
+        "exchanged_bytes": 4e6,
     }
     found = ring_figures(row)
     assert found["bandwidth"] == pytest.approx(bandwidth)
