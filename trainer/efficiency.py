@@ -3,7 +3,7 @@
 from statistics import median
 from typing import Any
 
-from trainer.scaling import Measured, ring_seconds
+from trainer.scaling import Measured, exchange_seconds
 from trainer.timing import summarize
 
 Row = dict[str, Any]
@@ -15,7 +15,7 @@ def summarize_row(row: Row) -> Row:
     return found | {"efficiency": efficiencies(row["cases"]), **ring_figures(row)}
 
 
-def timed(case: Row, slices: int) -> Row:
+def timed(case: Row, slices: float) -> Row:
     """A case with the median of its blocks in all rounds, and slices per second of its processes together."""
     durations = [seconds for found in case["rounds"] for seconds in found]
     timing = summarize(durations, durations[0])
@@ -52,7 +52,7 @@ def ring_figures(row: Row) -> Row:
     large, single = row["large"]["median"], row["single"]["median"]
     latency = single / 2  # of two messages
     bandwidth = row["large_bytes"] / max(large - single, 1e-9)
-    predicted = ring_seconds(2, row["exchanged_bytes"], bandwidth, latency)
+    predicted = exchange_seconds(2, row["exchanged_bytes"], row["exchanges"], bandwidth, latency)
     return {"bandwidth": bandwidth, "latency": latency, "exchange_predicted": predicted}
 
 
@@ -62,6 +62,7 @@ def measured_device(row: Row) -> Measured:
         step_seconds=row["cases"][0]["median"],
         slices=row["slices"],
         gradient_values=row["gradient_values"],
+        exchanges=row["exchanges"],
         read_bytes=row["read_bytes"],
         kept_bytes=row["kept_bytes"],
         checkpoint_bytes=row["checkpoint"]["bytes"],

@@ -39,7 +39,7 @@ def measure_scaling(
         found = launch(folder, 1 if alone else 2, seconds, cores, limit)
     if "failed" in found:
         return found
-    row = {"slices": config.data.batch_size, "workers": config.data.num_workers, "alone": alone}
+    row = {"workers": config.data.num_workers, "alone": alone}
     row |= {"save_every": config.train.save_every, **sizes(config, volumes), **found}
     return row | summarize_row(row)
 

@@ -8,10 +8,7 @@ import json
 import math
 import os
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,12 +20,13 @@ from config.schema import Config
 from fastmri.volumes import Volume
 from trainer import checkpoint
 from trainer.data import find_volumes, training_loader
-from trainer.distributed import Process, average_gradients, find_process, group, mean
+from trainer.distributed import Process, average_gradients, find_process, group
 from trainer.isolation import one_line
 from trainer.scaling import VALUE_BYTES
 from trainer.state import State, make_state
 from trainer.step import train_step
-from trainer.timing import LEAST, WARMUP, summarize, time_calls, wait_for
+from trainer.timing import summarize, time_calls
+from trainer.together import time_together
 
 ROUNDS = 3  # in which all cases take turns, so that a machine that is busy is so for all of them
 LARGE = 2**26  # bytes of a buffer whose exchange is bound by bandwidth
@@ -75,7 +73,7 @@ class Pair(NamedTuple):
     def exchange(self) -> None:
         """The gradients of the last step, once more."""
         for network in self.networks:
-            average_gradients(network, self.process)
+            average_gradients(network, 1.0, self.process, self.config.train.bf16_gradients)
 
     def take_cores(self, case: Case) -> None:
         """This process, and whatever it starts, is on its part of the cores alone, with as many threads."""
@@ -93,10 +91,17 @@ def measure(pair: Pair, seconds: float, folder: Path) -> dict[str, Any]:
         for case, row in zip(pair.cases, found, strict=True):
             row["rounds"].append(in_turn(pair, case, seconds / ROUNDS))
     pair.take_cores(Case(pair.process.world, pair.cores))
+    values, kind = (
+        sum(g.numel() for g in pair.gradients()),
+        "bf16" if pair.config.train.bf16_gradients else "float32",
+    )
     return {
         "cases": found,
-        "gradient_values": (values := sum(gradient.numel() for gradient in pair.gradients())),
-        "exchanged_bytes": values * VALUE_BYTES["float32"],
+        "slices": slices_of_step(pair),
+        "gradient_values": values,
+        "exchanged": kind,
+        "exchanged_bytes": values * VALUE_BYTES[kind],
+        "exchanges": 2 * len(pair.networks),  # of each, its gradients and of how many slices they are
         **measure_exchange(pair, seconds),
         "checkpoint": measure_saving(pair, folder / "last.pt") if pair.process.main else None,
     }
@@ -115,33 +120,22 @@ def in_turn(pair: Pair, case: Case, seconds: float) -> list[float]:
 
 def measure_steps(pair: Pair, process: Process, seconds: float) -> list[float]:
     """As the loop of training steps, with a loader of its own."""
-    batches = iter(training_loader(pair.config, pair.volumes, process, pair.state.step))
+    state, accumulate = pair.state, pair.config.train.accumulate
+    loader = training_loader(pair.config, pair.volumes, process, state.step, state.batches)
+    steps = zip(*[iter(loader)] * accumulate, strict=True)
 
     def step() -> None:
-        train_step(pair.state, next(batches), pair.config, process)
-        pair.state.step += 1
+        train_step(state, next(steps), pair.config, process)
+        state.advance(accumulate)
 
-    read_ahead = 2 * pair.config.data.num_workers  # batches, while nobody looked: in no duration
-    return time_together(step, seconds, process, max(WARMUP, read_ahead))
-
-
-def time_together(
-    call: Callable[[], None], seconds: float, process: Process, warmup: int = WARMUP
-) -> list[float]:
-    """Seconds of a call in blocks of calls; every process makes as many, or one would wait for ever."""
-    wait = partial(wait_for, process.device)
-    _block(call, warmup, wait)
-    once = mean(torch.tensor(_block(call, 1, wait), device=process.device), process).item()
-    count = max(1, math.ceil(seconds / LEAST / once))
-    return [_block(call, count, wait) for _ in range(LEAST)]
+    read_ahead = math.ceil(2 * pair.config.data.num_workers / accumulate)
+    return time_together(step, seconds, process, read_ahead)
 
 
-def _block(call: Callable[[], None], count: int, wait: Callable[[], None]) -> float:
-    started = time.perf_counter()
-    for _ in range(count):
-        call()
-    wait()
-    return (time.perf_counter() - started) / count
+def slices_of_step(pair: Pair) -> float:
+    """Of each process, in the mean: an epoch's last batches may be smaller."""
+    sampler = training_loader(pair.config, pair.volumes, pair.process).batch_sampler
+    return pair.config.train.accumulate * sum(map(len, sampler.groups)) / sampler.batches_per_epoch
 
 
 def measure_exchange(pair: Pair, seconds: float) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class Measured(NamedTuple):
     step_seconds: float  # of a step that exchanges nothing
     slices: float  # of it
     gradient_values: int
+    exchanges: int  # of a step: the gradients', and small ones that are all latency
     read_bytes: float  # of a slice, from files
     kept_bytes: dict[str, float]  # of a slice in a cache, by data.cache_dtype
     checkpoint_bytes: int
@@ -110,6 +111,12 @@ def ring_seconds(processes: int, size: float, bandwidth: float, latency: float) 
     return messages * (size / processes / bandwidth + latency)
 
 
+def exchange_seconds(processes: int, size: float, count: int, bandwidth: float, latency: float) -> float:
+    """Of so many exchanges of a step, which together have some bytes."""
+    messages = 2 * (processes - 1)
+    return ring_seconds(processes, size, bandwidth, latency) + (count - 1) * messages * latency
+
+
 def hosts_of(gpus: int, assumed: Assumptions) -> int:
     return -(-gpus // assumed.gpus_per_host)
 
@@ -123,7 +130,9 @@ def step_of(measured: Measured, gpus: int, value_bytes: int, assumed: Assumption
     read = _per_host(gpus, assumed) * measured.slices * measured.read_bytes
     return Step(
         measured.step_seconds,
-        ring_seconds(gpus, measured.gradient_values * value_bytes, bandwidth, latency),
+        exchange_seconds(
+            gpus, measured.gradient_values * value_bytes, measured.exchanges, bandwidth, latency
+        ),
         read / assumed.storage_bandwidth,
         measured.checkpoint_bytes / assumed.storage_bandwidth / measured.save_every,
     )

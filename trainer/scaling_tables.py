@@ -22,7 +22,7 @@ def format_scaling(row: Row) -> list[str]:
     if "failed" in row:
         return [f"one and two processes\n{row['failed']}"]
     measured = (
-        f"one and two processes, {row['slices']} slices a step of each, {row['workers']} workers of each"
+        f"one and two processes, {row['slices']:g} slices a step of each, {row['workers']} workers of each"
     )
     notes = [row["alone"]] if row["alone"] else [str(ratio_table(row))]
     found = row["beyond"]
@@ -75,7 +75,13 @@ def exchange_table(row: Row) -> Table:
         gradients, large = row["exchanged_bytes"], row["large_bytes"]
         predicted = f"{1e3 * row['exchange_predicted']:.3f}"
         lines = [
-            ["gradients", amount(gradients), milliseconds(row["exchange"]), predicted, ""],
+            [
+                f"gradients, {row['exchanged']}",
+                amount(gradients),
+                milliseconds(row["exchange"]),
+                predicted,
+                "",
+            ],
             [
                 "a large buffer",
                 amount(large),

@@ -81,7 +81,7 @@ def scaling_tables(row: Row) -> dict[str, Table]:
 def scaling_words(row: Row) -> dict[str, Any]:
     """What is said beside these tables."""
     return {
-        "slices": str(row["slices"]),
+        "slices": f"{row['slices']:g}",
         "alone": row["alone"],
         "device": device_words(row),
         "unfit": UNFIT,

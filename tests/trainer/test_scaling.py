@@ -20,7 +20,7 @@ from trainer.scaling import (
 )
 
 KEPT = {"complex64": 1.35e6, "half": 0.88e6}
-DEVICE = Measured(0.1, 8, 1_000_000, 2e6, KEPT, 16_000_000, 1000)
+DEVICE = Measured(0.1, 8, 1_000_000, 2, 2e6, KEPT, 16_000_000, 1000)
 FREE = Assumptions(8, 1e30, 1e30, 1e30, 0.0, 0.0)  # where nothing but computing takes time
 
 
@@ -131,8 +131,18 @@ def test_a_ring_s_bandwidth_and_latency_explain_what_they_were_found_by():
         "single": {"median": 2 * latency},
         "large_bytes": size,
         "exchanged_bytes": 4e6,
+        "exchanges": 2,
     }
     found = ring_figures(row)
     assert found["bandwidth"] == pytest.approx(bandwidth)
     assert found["latency"] == pytest.approx(latency)
-    assert found["exchange_predicted"] == pytest.approx(ring_seconds(2, 4e6, bandwidth, latency))
+    assert found["exchange_predicted"] == pytest.approx(
+        ring_seconds(2, 4e6, bandwidth, latency) + 2 * latency
+    )
+
+
+def test_small_exchanges_of_a_step_cost_latency_alone():
+    assumed = Assumptions(link_bandwidth=1e30, link_latency=1e-3)
+    one, four = (step_of(DEVICE._replace(exchanges=count), 8, 4, assumed).exchange for count in (1, 4))
+    assert one == pytest.approx(14e-3)
+    assert four == pytest.approx(4 * one)

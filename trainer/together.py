@@ -1,0 +1,35 @@
+"""How long a call takes that several processes make together."""
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from trainer.distributed import Process, mean
+from trainer.timing import LEAST, WARMUP, wait_for
+
+
+def time_together(
+    call: Callable[[], None], seconds: float, process: Process, prepared: int = 0
+) -> list[float]:
+    """Seconds of a call in blocks of calls; every process makes as many, or one would wait for ever.
+
+    `prepared`: calls that find something done for them beforehand. They are left out, but no more of them than
+    take as long as what is measured: of calls so slow nothing is gained by it.
+    """
+    wait = partial(wait_for, process.device)
+    _block(call, WARMUP, wait)
+    once = mean(torch.tensor(_block(call, 1, wait), device=process.device), process).item()
+    _block(call, min(prepared, math.ceil(seconds / once)), wait)
+    count = max(1, math.ceil(seconds / LEAST / once))
+    return [_block(call, count, wait) for _ in range(LEAST)]
+
+
+def _block(call: Callable[[], None], count: int, wait: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    for _ in range(count):
+        call()
+    wait()
+    return (time.perf_counter() - started) / max(count, 1)
