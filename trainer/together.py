@@ -16,8 +16,8 @@ def time_together(
 ) -> list[float]:
     """Seconds of a call in blocks of calls; every process makes as many, or one would wait for ever.
 
-    `prepared`: calls that find something done for them beforehand. They are left out, but no more of them than
-    take as long as what is measured: of calls so slow nothing is gained by it.
+    `prepared`: calls that find something done for them beforehand. They are left out, but no more of them
+    than take as long as what is measured: of calls so slow nothing is gained by it.
     """
     wait = partial(wait_for, process.device)
     _block(call, WARMUP, wait)
