@@ -25,7 +25,7 @@ from trainer.isolation import one_line
 from trainer.scaling import VALUE_BYTES
 from trainer.state import State, make_state
 from trainer.step import train_step
-from trainer.timing import summarize, time_calls
+from trainer.timing import WARMUP, summarize, time_calls
 from trainer.together import time_together
 
 ROUNDS = 3  # in which all cases take turns, so that a machine that is busy is so for all of them
@@ -87,9 +87,9 @@ class Pair(NamedTuple):
 def measure(pair: Pair, seconds: float, folder: Path) -> dict[str, Any]:
     """Seconds of a step by case and round, and of what is exchanged and saved."""
     found = [{**case._asdict(), "rounds": []} for case in pair.cases]
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         for case, row in zip(pair.cases, found, strict=True):
-            row["rounds"].append(in_turn(pair, case, seconds / ROUNDS))
+            row["rounds"].append(in_turn(pair, case, seconds / ROUNDS, 1 if number else WARMUP))
     pair.take_cores(Case(pair.process.world, pair.cores))
     values, kind = (
         sum(g.numel() for g in pair.gradients()),
@@ -107,18 +107,18 @@ def measure(pair: Pair, seconds: float, folder: Path) -> dict[str, Any]:
     }
 
 
-def in_turn(pair: Pair, case: Case, seconds: float) -> list[float]:
+def in_turn(pair: Pair, case: Case, seconds: float, warmup: int) -> list[float]:
     """Seconds of a step in blocks of steps, on the processes of a case; others wait, and find none."""
     durations = []
     if pair.process.rank < case.processes:
         pair.take_cores(case)
-        durations = measure_steps(pair, pair.process._replace(world=case.processes), seconds)
+        durations = measure_steps(pair, pair.process._replace(world=case.processes), seconds, warmup)
     if pair.process.world > 1:
         distributed.barrier()
     return durations
 
 
-def measure_steps(pair: Pair, process: Process, seconds: float) -> list[float]:
+def measure_steps(pair: Pair, process: Process, seconds: float, warmup: int) -> list[float]:
     """As the loop of training steps, with a loader of its own."""
     state, accumulate = pair.state, pair.config.train.accumulate
     loader = training_loader(pair.config, pair.volumes, process, state.step, state.batches)
@@ -129,7 +129,7 @@ def measure_steps(pair: Pair, process: Process, seconds: float) -> list[float]:
         state.advance(accumulate)
 
     read_ahead = math.ceil(2 * pair.config.data.num_workers / accumulate)
-    return time_together(step, seconds, process, read_ahead)
+    return time_together(step, seconds, process, warmup, read_ahead)
 
 
 def slices_of_step(pair: Pair) -> float:

@@ -12,17 +12,17 @@ from trainer.timing import LEAST, WARMUP, wait_for
 
 
 def time_together(
-    call: Callable[[], None], seconds: float, process: Process, prepared: int = 0
+    call: Callable[[], None], seconds: float, process: Process, warmup: int = WARMUP, prepared: int = 0
 ) -> list[float]:
     """Seconds of a call in blocks of calls; every process makes as many, or one would wait for ever.
 
-    `prepared`: calls that find something done for them beforehand. They are left out, but no more of them
-    than take as long as what is measured: of calls so slow nothing is gained by it.
+    `prepared`: calls after the warm-up that find something done for them beforehand. They are left out, but
+    no more of them than take as long as what is measured: of calls so slow nothing is gained by it.
     """
     wait = partial(wait_for, process.device)
-    _block(call, WARMUP, wait)
+    _block(call, warmup - 1, wait)
     once = mean(torch.tensor(_block(call, 1, wait), device=process.device), process).item()
-    _block(call, min(prepared, math.ceil(seconds / once)), wait)
+    _block(call, min(prepared, int(seconds / once)), wait)
     count = max(1, math.ceil(seconds / LEAST / once))
     return [_block(call, count, wait) for _ in range(LEAST)]
 
