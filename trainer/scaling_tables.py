@@ -45,7 +45,8 @@ def device_words(row: Row) -> str:
         if given
         else f"as one process with {cores} core{'s' * (cores > 1)} was measured to do"
     )
-    return f"each device takes {device['slices']:g} slices in {1e3 * device['step_seconds']:.4g} ms, {origin}"
+    slices = f"{device['slices']:g} slice{'s' * (device['slices'] != 1)}"
+    return f"each device takes {slices} in {number(1e3 * device['step_seconds'])} ms, {origin}"
 
 
 def case_table(row: Row) -> Table:
@@ -113,7 +114,7 @@ def many_table(found: dict[str, Any]) -> Table:
             row["gpus"],
             row["hosts"],
             row["exchanged"] if row["gpus"] > 1 else "",
-            *(f"{1e3 * row[part]:.3g}" for part in ("compute", "exchange", "reading", "saving")),
+            *(number(1e3 * row[part]) for part in ("compute", "exchange", "reading", "saving")),
             number(row["steps_per_second"]),
             number(row["slices_per_second"]),
             f"{row['efficiency']:.1%}",
@@ -155,7 +156,7 @@ def assumption_table(found: dict[str, Any]) -> Table:
 def milliseconds(timing: Row) -> str:
     """Median and quartiles."""
     low, median, high = (1e3 * timing[name] for name in ("low", "median", "high"))
-    return f"{median:.3g} ({low:.3g}-{high:.3g})"
+    return f"{number(median)} ({number(low)}-{number(high)})"
 
 
 def number(value: float) -> str:
@@ -175,5 +176,5 @@ def span(seconds: float) -> str:
     """Seconds in the largest unit that there are two of."""
     for unit, name in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 2 * unit:
-            return f"{seconds / unit:.3g} {name}"
+            return f"{number(seconds / unit)} {name}"
     return f"{seconds:.3g} s"
