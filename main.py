@@ -41,20 +41,34 @@ def check(data: Path) -> int:
     return 1 if report.problems else 0
 
 
-def train(config: Path, overrides: list[str], out: Path) -> int:
+def train(config: Path, overrides: list[str], out: Path | None, plan: bool) -> int:
     """train a model; the same command again resumes"""
     from config.load import load_config
     from trainer import distributed
     from trainer.loop import train
     from trainer.provenance import record_command
 
+    if out is None and not plan:
+        raise ValueError(
+            "--out RUN: names the folder of the run; only --plan, which trains nothing, needs none"
+        )
     options = load_config(config, overrides)
     process = distributed.find_process(options.device)
     _console(quiet=not process.main)
+    if plan:
+        return _plan(options, out, process)
     with distributed.group(process):
         train(options, out, process)
     if process.main:
         record_command(out, ["train", config, *overrides, "--out", out], process.device)
+    return 0
+
+
+def _plan(options: Any, out: Path | None, process: Any) -> int:
+    from trainer.plan import make_plan
+    from trainer.plan_tables import format_plan
+
+    print(format_plan(make_plan(options, out, process)))
     return 0
 
 
@@ -214,7 +228,10 @@ def _check_arguments(parser: argparse.ArgumentParser) -> None:
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, such as config/baseline.yaml")
     _add_overrides(parser)
-    parser.add_argument("--out", type=Path, metavar="RUN", required=True, help="run directory")
+    parser.add_argument("--out", type=Path, metavar="RUN", help="run directory; needed, but for --plan")
+    parser.add_argument(
+        "--plan", action="store_true", help="tell what memory, time and room it takes, and train nothing"
+    )
 
 
 def _validate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -412,6 +429,7 @@ COMMANDS = {
         train,
         _train_arguments,
         [
+            "train config/baseline.yaml data.path=data/phantoms --plan",
             "train config/baseline.yaml data.path=data/phantoms --out runs/baseline",
             "train config/unet.yaml data.path=data/phantoms train.lr=3e-4 --out runs/unet",
         ],

@@ -27,7 +27,7 @@ def test_help_has_examples_that_parse(command, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["paint"], ["train"], ["train", "c.yaml"], ["simulate", "x", "--matrix", "12"], ["validate"]],
+    [[], ["paint"], ["train"], ["simulate", "x", "--matrix", "12"], ["validate"]],
 )
 def test_a_wrong_command_line_ends_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -42,6 +42,7 @@ def test_a_wrong_command_line_ends_with_2(arguments, capsys):
         ["check", "/nowhere"],
         ["import", "/nowhere", "OUT"],
         ["train", "/nowhere.yaml", "--out", "OUT"],
+        ["train", "config/unet.yaml"],
         ["validate", "/nowhere"],
         ["reconstruct", "/nowhere", "in.h5", "OUT"],
         ["compare", "/nowhere", "--out", "OUT"],

@@ -2,11 +2,17 @@
 
 import ctypes
 import re
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt, in malloc.h
 
@@ -50,6 +56,50 @@ def saved_for_backward() -> Iterator[dict[int, int]]:
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         yield kept
+
+
+class LiveTensors(TorchDispatchMode):
+    """Bytes of the tensors that a block makes, while they live; not what operations use in between.
+
+    A CPU's alone, whose gradients are computed in the thread that asks for them.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.now = self.most = 0
+        self.storages: dict[int, weakref.ref] = {}
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, arguments: tuple = (), options: dict | None = None
+    ) -> Any:
+        result = operation(*arguments, **(options or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._meet(tensor.untyped_storage())
+        return result
+
+    def _meet(self, storage: torch.UntypedStorage) -> None:
+        address, size = storage._cdata, storage.nbytes()
+        if address not in self.storages:
+            self.storages[address] = weakref.ref(storage, partial(self._leave, address, size))
+            self.now += size
+            self.most = max(self.most, self.now)
+
+    def _leave(self, address: int, size: int, _: weakref.ref) -> None:
+        del self.storages[address]
+        self.now -= size
+
+
+def most_taken(block: Callable[[], object], device: torch.device) -> int:
+    """The most bytes that tensors of a block take while it runs, beside those that were there."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        block()
+        return torch.cuda.max_memory_allocated(device) - before
+    with LiveTensors() as live:
+        block()
+    return live.most
 
 
 def held(device: torch.device) -> int:

@@ -11,13 +11,19 @@ from custom_nn.layers import InstanceNorm
 from custom_nn.replay import MEETINGS, Replay
 from fastmri.dataset import to_device
 from main import main
+from tests.conftest import write_tiny_volume
 from tests.custom_nn.test_generative import spatial
 from tests.custom_nn.test_models import make, scene
 from tests.trainer.conftest import TINY
+from tests.trainer.test_plan import presets, published
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
+from trainer.footprint import ALLOWANCE, find_footprint
+from trainer.isolation import in_child
+from trainer.plan import CARDS
 from trainer.state import make_state
 from trainer.step import train_step
+from trainer.throughput import Setting, measure_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is visible")
 
@@ -141,3 +147,34 @@ def test_batches_arrive_as_they_are_on_a_cpu(tiny_data):
         assert torch.equal(one.kspace, two.kspace.cpu())
         assert torch.equal(one.target, two.target.cpu())
         assert one.fname == two.fname
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("name", ["baseline", "generative"])
+def test_presets_take_what_is_planned_and_fit(name, bf16, tmp_path):
+    """Real steps of a full-size slice, in a process of their own."""
+    write_tiny_volume(tmp_path / "singlecoil_train" / "file1000001.h5", rows=640, columns=368)
+    process, precision = Process(torch.device("cuda", 0)), "bf16" if bf16 else "float32"
+    free = torch.cuda.mem_get_info()[0]
+    for card, options, _ in presets():
+        if CARDS[card] > free:
+            continue
+        config = published(name, tmp_path, options)
+        volumes = find_volumes(config, "train")
+        setting = Setting("train", config.data.batch_size, precision, "off")
+        taken = in_child(measure_step, config, volumes, "cuda:0", setting, 0.0, limit=300)["peak_bytes"]
+        assert taken < CARDS[card] - ALLOWANCE
+        found = find_footprint(
+            make_state(config, process, pretrained=False), config, volumes, process, bf16
+        ).total(config.data.batch_size)
+        assert taken == pytest.approx(found, rel=0.2)
+
+
+def test_a_plan_names_the_card(tiny_data, tmp_path, capsys):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(json.dumps(TINY | {"device": "cuda", "data": TINY["data"] | {"path": str(tiny_data)}}))
+    assert main(["train", str(path), "--plan"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{torch.cuda.get_device_name()}, free now" in printed
+    assert "by the allocator" in printed
+    assert "not measured" not in printed

@@ -1,0 +1,119 @@
+"""Memory of a training step by its batch size: what a run holds throughout, and what each slice adds."""
+
+import copy
+from collections.abc import Iterable
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from config.schema import Config
+from custom_nn.model import parameter_count
+from custom_nn.replay import MEETINGS
+from fastmri.dataset import Slice, collate, to_device
+from fastmri.volumes import Volume
+from trainer.adversary import Adversary, adversarial_term, discriminator_gradient
+from trainer.data import training_loader
+from trainer.distributed import Process
+from trainer.memory import most_taken
+from trainer.objectives import generator_terms
+from trainer.state import State
+from trainer.step import forward
+from trainer.throughput import ENDLESS, changed
+
+ALLOWANCE = 2**30  # bytes of a card that tensors don't get: CUDA's own, scratch of its libraries, gaps
+
+
+class Footprint(NamedTuple):
+    """Bytes of a training step."""
+
+    fixed: int  # weights, their average, gradients and AdamW's moments; a discriminator's too
+    per_slice: int  # what one slice keeps for its gradients, and what passes while they are computed
+
+    def total(self, batch_size: int) -> int:
+        return self.fixed + batch_size * self.per_slice
+
+    def largest_batch(self, room: int) -> int:
+        """The most slices that fit in so many bytes; 0 if not even one does."""
+        return max((room - self.fixed) // self.per_slice, 0)
+
+
+def find_footprint(
+    state: State, config: Config, volumes: list[Volume], process: Process, bf16: bool
+) -> Footprint:
+    """Measured by passes over the largest slice on the process's device; training's state stays as it is.
+
+    On CUDA by the allocator, at one slice and at two. On a CPU by the tensors of one slice: an estimate for
+    CUDA, where normalisation keeps less, and autocast leaves other operations in float32.
+    """
+    cuda = process.device.type == "cuda"
+    sample = largest_slice(config, volumes)
+    with torch.random.fork_rng([process.device] if cuda else []):
+        one, *two = [_pass_bytes(state, sample, count, config, bf16) for count in ((1, 2) if cuda else (1,))]
+    if cuda:
+        torch.cuda.empty_cache()  # for another process, or the training, to have it in pieces of its own
+    per_slice = two[0] - one if two else one
+    return Footprint(state_bytes(state) + one - per_slice, per_slice)
+
+
+def largest_slice(config: Config, volumes: list[Volume]) -> Slice:
+    """A training sample of the volume that makes the largest, drawn in this process."""
+    crop = config.data.crop_rows or ENDLESS
+    largest = max(volumes, key=lambda volume: min(volume.hybrid_shape[0], crop) * volume.hybrid_shape[1])
+    config = changed(config, data={"num_workers": 0, "sample_rate": 1.0})
+    loader = training_loader(config, [largest], Process(torch.device("cpu")))
+    return loader.dataset[next(iter(loader.batch_sampler))[0]]
+
+
+def _pass_bytes(state: State, sample: Slice, count: int, config: Config, bf16: bool) -> int:
+    """The most that the passes of a step take on some slices."""
+    device = next(state.model.parameters()).device
+    batch = to_device(collate([sample] * count), device)
+    model, adversary = copy.deepcopy((state.model, state.adversary))
+    model.train()
+
+    def block() -> None:
+        # on CUDA until what is replayed as a graph was recorded, which keeps memory of its own
+        for _ in range(MEETINGS + 2 if device.type == "cuda" else 1):
+            model.zero_grad(set_to_none=True)
+            _pass(model, adversary, batch, config, bf16)
+
+    given = sum(value.nbytes for value in batch if isinstance(value, Tensor))
+    return given + most_taken(block, device)
+
+
+def _pass(model: nn.Module, adversary: Adversary | None, batch: Slice, config: Config, bf16: bool) -> None:
+    """Forward and backward as a step has them; the generator's weights stay."""
+    device = batch.mask.device
+    noise = partial(torch.randn, device=device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        draws, guidance = forward(model, batch, config, noise)
+    betas = torch.zeros(1, device=device)
+    total = generator_terms(draws, guidance, batch, config.loss, betas)["total"]
+    if adversary is not None:
+        total = total + adversarial_term(adversary, draws[0].image, batch, config.adversarial)
+    total.backward()
+    if adversary is not None:
+        discriminator_gradient(adversary, draws[0].image, batch, 1.0, noise, config.adversarial)
+
+
+def state_bytes(state: State) -> int:
+    """What a run holds on its device whatever the batch: a checkpoint's tensors and the gradients."""
+    gradients = 4 * parameter_count(state.model)
+    if state.adversary is not None:
+        gradients += _bytes(state.adversary.discriminator.parameters())
+    return checkpoint_bytes(state) + gradients
+
+
+def checkpoint_bytes(state: State) -> int:
+    """Tensors of a checkpoint: weights, their average, AdamW's two moments; a discriminator's too."""
+    size = 2 * _bytes(state.model.state_dict().values()) + 8 * parameter_count(state.model)
+    if state.adversary is not None:
+        network = state.adversary.discriminator
+        size += _bytes(network.state_dict().values()) + 2 * _bytes(network.parameters())
+    return size
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
