@@ -12,7 +12,7 @@ from config.load import load_config, plain_config
 from config.schema import Config
 from main import main
 from tests.conftest import ROOT, write_tiny_volume
-from tests.trainer.conftest import write_config
+from tests.trainer.conftest import SPATIAL, write_config, write_generative
 from trainer import checkpoint
 from trainer.data import find_volumes
 from trainer.distributed import Process
@@ -135,8 +135,10 @@ def test_estimates_are_near_what_a_real_step_takes(source, request):
     assert any(not torch.equal(before[name], value) for name, value in state.model.state_dict().items())
 
 
-def test_measuring_changes_nothing(config_path):
-    config = load_config(config_path)
+def test_measuring_changes_nothing(tiny_data, tmp_path):
+    """Of a model that draws noise, and its discriminator."""
+    alone = SPATIAL | {"model": SPATIAL["model"] | {"freeze_baseline": False}}
+    config = load_config(write_generative(tmp_path / "tiny.yaml", tiny_data, alone))
     state = make_state(config, CPU, pretrained=False)
     before = {name: value.clone() for name, value in state.model.state_dict().items()}
     stream = torch.get_rng_state()
