@@ -5,6 +5,7 @@ Imports that take seconds (torch, matplotlib) stay inside the functions, so that
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,7 @@ def train(config: Path, overrides: list[str], out: Path | None, plan: bool) -> i
     from trainer import distributed
     from trainer.loop import train
     from trainer.provenance import record_command
+    from trainer.signals import exit_code
 
     if out is None and not plan:
         raise ValueError(
@@ -58,10 +60,10 @@ def train(config: Path, overrides: list[str], out: Path | None, plan: bool) -> i
     if plan:
         return _plan(options, out, process)
     with distributed.group(process):
-        train(options, out, process)
+        stopped = train(options, out, process)
     if process.main:
         record_command(out, ["train", config, *overrides, "--out", out], process.device)
-    return 0
+    return exit_code(stopped)
 
 
 def _plan(options: Any, out: Path | None, process: Any) -> int:
@@ -534,6 +536,20 @@ def explain(error: Exception) -> str:
     return text
 
 
+def explain_memory(error: RuntimeError) -> str | None:
+    """What to do where memory ran out; None of another error."""
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which is not imported here
+        return (
+            "the GPU's memory is too small; lower data.batch_size or validate.batch_size, or data.crop_rows"
+        )
+    if re.search(r"DataLoader worker.*(is killed by signal|exited unexpectedly)", str(error), re.DOTALL):
+        return (
+            "a process that reads slices was killed, by the system if memory ran out; lower data.num_workers "
+            "or data.batch_size; the same command goes on from the last checkpoint"
+        )
+    return None
+
+
 def main(arguments: list[str]) -> int:
     """Run one command; gives the exit code: 2 for what the user can mend, told without a traceback."""
     options = vars(parse(arguments))
@@ -547,11 +563,10 @@ def main(arguments: list[str]) -> int:
         print(f"error: {explain(error)}", file=sys.stderr)
         return 2
     except RuntimeError as error:
-        if type(error).__name__ != "OutOfMemoryError":  # torch's, which is not imported here
+        advice = explain_memory(error)
+        if advice is None:
             raise
-        print(
-            "error: the GPU's memory is too small; lower data.batch_size or data.crop_rows", file=sys.stderr
-        )
+        print(f"error: {advice}", file=sys.stderr)
         return 2
 
 

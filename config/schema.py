@@ -242,6 +242,9 @@ class Adversarial(Options):
     ramp: int = Field(0, ge=0, description="steps after these until it feels all of it")
 
 
+MOST_KEPT = 10  # checkpoints of train.keep
+
+
 class Train(Options):
     """The optimisation, AdamW with warm-up and cosine decay."""
 
@@ -260,6 +263,11 @@ class Train(Options):
     validate_volumes: int | None = Field(None, ge=1, description="only the first so many then; null: all")
     save_every: int = Field(1000, ge=1, description="steps from one last.pt to the next")
     log_every: int = Field(50, ge=1, description="steps that a logged loss is the mean of")
+    keep: int = Field(2, ge=1, le=MOST_KEPT, description="last checkpoints that stay, the best beside them")
+    max_bad_steps: int = Field(
+        0, ge=0, description="steps that may be left out, as not finite, before it ends"
+    )
+    deterministic: bool = Field(False, description="equal bits on a GPU too, where that is slower")
 
 
 class Validate(Options):

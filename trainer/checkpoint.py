@@ -1,16 +1,21 @@
 """Checkpoints: all that a run needs to go on, and all that an evaluation needs to begin."""
 
+import io
+import os
+import shutil
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from pydantic import TypeAdapter
+from torch import Tensor, nn
 
 from config.load import make_config, plain_config
 from config.schema import STOCHASTIC, Config
 from custom_nn.model import build_model
 from fastmri.atomic import replacing
+from trainer.seal import read_sealed, seal
 
 SCHEMA = 2  # 1 had one beta per acceleration
 STATES = ("model", "ema", "optimizer")
@@ -47,34 +52,68 @@ def make_model(config: Config) -> nn.Module:
     return model
 
 
-def save(path: Path, config: Config, progress: Progress, state: dict[str, Any]) -> None:
-    """Write a checkpoint, atomically."""
+def save(path: Path, config: Config, progress: Progress, state: dict[str, Any], older: int = 0) -> None:
+    """Write a checkpoint, atomically; `older`: of those before it that stay, as `previous1` and so on.
+
+    Raises OSError in one line if it can't be written; then all before it are as they were.
+    """
     versions = {"torch": str(torch.__version__), "schema": SCHEMA}
     content = {"config": plain_config(config), "versions": versions, **progress._asdict(), **state}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        torch.save(content, partial)
+    packed = io.BytesIO()
+    torch.save(content, packed)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            partial.write_bytes(seal(packed.getvalue()))
+            _set_aside(path, older)
+    except OSError as error:
+        raise OSError(f"{path}: can't be saved ({error.strerror}); those before it are whole") from None
+
+
+def previous(path: Path, number: int) -> Path:
+    """Where the checkpoint is that was at `path` so many times before; 0 is `path` itself."""
+    return path.with_name(f"previous{number}.pt") if number else path
+
+
+def _set_aside(path: Path, older: int) -> None:
+    """Keep what is at `path`, where it also stays until it is replaced."""
+    if not (older and path.exists()):
+        return
+    for number in range(older - 1, 0, -1):
+        if previous(path, number).exists():
+            os.replace(previous(path, number), previous(path, number + 1))
+    with replacing(previous(path, 1)) as partial:
+        try:
+            os.link(path, partial)
+        except OSError:  # some file systems have no links
+            shutil.copyfile(path, partial)
 
 
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint; nothing in the file is executed. Raises ValueError in one line."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        packed = io.BytesIO(read_sealed(path))
+        content = torch.load(packed, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
         one_a_step = {"batches": content["step"] * content["world"]}  # before they were counted
-        progress = Progress(*((one_a_step | content)[name] for name in Progress._fields))
+        fields = [(one_a_step | content)[name] for name in Progress._fields]
         state = {name: content[name] for name in STATES}
         state |= {name: value for name, value in content.items() if name.startswith("discriminator")}
     except FileNotFoundError:
         raise ValueError(f"{path}: no such checkpoint") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: not a whole checkpoint: {error}") from None
     except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, OSError) as error:
         raise ValueError(f"{path}: not a checkpoint of this program ({type(error).__name__})") from None
     if schema != SCHEMA:
         raise ValueError(f"{path}: written with schema {schema}, this program reads {SCHEMA}")
     try:
+        progress = TypeAdapter(Progress).validate_python(fields)
         config = make_config(content["config"])
     except ValueError as error:
-        raise ValueError(f"{path}: its options don't fit this program: {error}") from None
+        raise ValueError(
+            f"{path}: its options don't fit this program: {' '.join(str(error).split())}"
+        ) from None
     return Checkpoint(config, progress, state)
 
 
@@ -96,6 +135,21 @@ def run_directory(checkpoint: Path) -> Path:
 
 def load_model(checkpoint: Checkpoint, config: Config, device: torch.device) -> nn.Module:
     """The averaged weights, ready to evaluate as `config`, the checkpoint's or one like it, has it."""
+    check_weights(checkpoint.state["ema"], config)
     model = make_model(config)
     model.load_state_dict(checkpoint.state["ema"])
     return model.to(device).eval()
+
+
+def check_weights(found: dict[str, Any], config: Config) -> None:
+    """Raises ValueError unless the weights are those of the config's model; before that takes memory."""
+    with torch.device("meta"):
+        expected = make_model(config).state_dict()
+    shapes = {name: value.shape for name, value in found.items() if isinstance(value, Tensor)}
+    wrong = [
+        name
+        for name in {**expected, **found}
+        if name not in expected or shapes.get(name) != expected[name].shape
+    ]
+    if wrong:
+        raise ValueError(f"the checkpoint's weights are not of the model that its options tell: {wrong[0]}")

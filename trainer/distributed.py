@@ -50,7 +50,7 @@ def group(process: Process) -> Iterator[None]:
 
 
 def _join(process: Process) -> None:
-    backend = "nccl" if process.device.type == "cuda" else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if process.device.type == "cuda" else "gloo"
     with _exchange(process):
         store, rank, world = next(rendezvous("env://"))
         met = meet(store, rank, world, default_pg_timeout.total_seconds())
@@ -66,6 +66,12 @@ def choose_device(device: str, local_rank: int = 0) -> torch.device:
     if local_rank >= torch.cuda.device_count():
         raise ValueError(f"more processes on this host than its {torch.cuda.device_count()} CUDA devices")
     return torch.device("cuda", local_rank)
+
+
+def make_deterministic(deterministic: bool) -> None:
+    """Equal bits from equal input on a GPU too; on a CPU they are anyway."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it
+    torch.use_deterministic_algorithms(deterministic)
 
 
 class Place(NamedTuple):
@@ -122,13 +128,14 @@ def average_gradients(model: nn.Module, weight: float, process: Process, bf16: b
         gradient.copy_(part.view_as(gradient))
 
 
-def any_true(flag: bool, process: Process) -> bool:
-    """Whether the flag is set on any process; all of them must ask."""
+def highest(number: int, process: Process) -> int:
+    """The highest of all processes' numbers; all of them must ask. Waits for no GPU."""
     if process.world == 1:
-        return flag
-    flags = torch.tensor(float(flag), device=process.device)
-    _add_up(flags, process)
-    return bool(flags > 0)
+        return number
+    numbers = torch.tensor(number)
+    with _exchange(process):
+        distributed.all_reduce(numbers, distributed.ReduceOp.MAX)  # on a CPU, so by gloo
+    return int(numbers)
 
 
 def _add_up(values: Tensor, process: Process) -> None:

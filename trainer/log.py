@@ -1,7 +1,6 @@
 """What a run says: log file, metrics.jsonl, TensorBoard."""
 
-import json
-import os
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from loguru import logger
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from fastmri.atomic import replacing
+from trainer.lines import RESUMED, append_line
 
 
 def progress_bar(*items: Any, **options: Any) -> tqdm:
@@ -19,8 +18,8 @@ def progress_bar(*items: Any, **options: Any) -> tqdm:
 
 
 def to_file(path: Path) -> None:
-    """Log to a file as well."""
-    logger.add(path, format="{time:YYYY-MM-DD HH:mm:ss} {level} {message}")
+    """Log to a file as well, which gives way to another when it has grown large."""
+    logger.add(path, format="{time:YYYY-MM-DD HH:mm:ss} {level} {message}", rotation="10 MB", retention=5)
 
 
 class History:
@@ -28,23 +27,14 @@ class History:
 
     def __init__(self, out: Path, start: int):
         self.path = out / "metrics.jsonl"
-        self._forget_after(start)
+        if start:
+            append_line(self.path, {"step": start, "kind": RESUMED})
         self.board = SummaryWriter(str(out), purge_step=start + 1)
-
-    def _forget_after(self, step: int) -> None:
-        """Drop what an interrupted run wrote after its last checkpoint: it will be written again."""
-        if self.path.exists():
-            lines = self.path.read_text().splitlines()
-            kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-            with replacing(self.path) as partial:
-                partial.write_text("".join(line + "\n" for line in kept))
 
     def write(self, step: int, kind: str, values: dict[str, Any]) -> None:
         """Append one line, {"step", "kind", ...}, and draw its plain numbers."""
-        with open(self.path, "a") as file:
-            file.write(json.dumps({"step": step, "kind": kind, **values}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        finite = {k: v for k, v in values.items() if not isinstance(v, float) or math.isfinite(v)}
+        append_line(self.path, {"step": step, "kind": kind, **finite})  # JSON has no NaN
         for name, value in values.items():
             if isinstance(value, int | float):
                 self.board.add_scalar(f"{kind}/{name}", value, step)

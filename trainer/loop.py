@@ -1,5 +1,8 @@
 """Training: one loop for every model, whose progress is one integer, `step`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +15,58 @@ from tqdm import tqdm
 from config.load import dump_config
 from config.schema import Config
 from fastmri.atomic import replacing
+from fastmri.dataset import collate
 from fastmri.volumes import Volume
 from trainer import checkpoint, log
 from trainer.announce import announce
 from trainer.cache import cached
 from trainer.data import find_volumes, training_loader
-from trainer.distributed import Process, mean
+from trainer.distributed import Process, make_deterministic, mean
 from trainer.evaluate import Evaluation, evaluate
+from trainer.faults import enough_memory, places, tell_bad_step, write_batches
 from trainer.figures import draw_panels
+from trainer.lock import locked
 from trainer.optimizer import learning_rate
 from trainer.pretrained import resolve_baseline
 from trainer.recent import Recent
 from trainer.scores import Measures, mean_gaps
 from trainer.selection import rating, tune
-from trainer.signals import due_stop, stop_signals
-from trainer.state import State, last_checkpoint, make_state, resume
+from trainer.signals import stop_signals
+from trainer.state import State, last_checkpoint, make_state, newest, resume
 from trainer.step import train_step
 from trainer.summary import posterior_rows, rows
 from trainer.tables import format_posterior, format_rows
 
 
-def train(config: Config, out: Path, process: Process) -> None:
-    """Train until `train.steps`, from the run's last checkpoint if it has one."""
-    last = last_checkpoint(out)
-    config = resolve_baseline(config, last)
+def train(config: Config, out: Path, process: Process) -> int:
+    """Train until `train.steps`, from the run's last checkpoint if there is one; gives a signal, or 0."""
+    found = newest(out)
+    config = resolve_baseline(config, found)
     train_volumes, val_volumes = find_volumes(config, "train"), find_volumes(config, "val")
-    state = make_state(config, process, pretrained=not last.exists())
-    resume(state, config, out, process)
-    if process.main:
-        prepare_folder(config, out)
-    announce(state, config, train_volumes, val_volumes, process)
-    if state.step < config.train.steps or validation_due(state, config):
+    make_deterministic(config.train.deterministic)
+    state = make_state(config, process, pretrained=found is None)
+    resume(state, found, config, out, process)
+    with prepared(config, out) if process.main else nullcontext():
+        announce(state, config, train_volumes, val_volumes, process)
+        if state.step >= config.train.steps and not validation_due(state, config):
+            return 0
         seen = val_volumes[: config.train.validate_volumes]
         with cached([*train_volumes, *seen], config, process) as kept:
             count = len(train_volumes)
-            run(state, config, out, kept[:count], kept[count:], process)
+            return run(state, config, out, kept[:count], kept[count:], process)
 
 
-def prepare_folder(config: Config, out: Path) -> None:
-    """Make the run directory, with the resolved config."""
+@contextmanager
+def prepared(config: Config, out: Path) -> Iterator[None]:
+    """A run directory with the resolved config, which is this process's while the block runs."""
     (out / "checkpoints").mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        write_config(config, out)
+        yield
+
+
+def write_config(config: Config, out: Path) -> None:
+    """The resolved options, and where the log goes."""
     with replacing(out / "config.yaml") as partial:
         partial.write_text(dump_config(config))
     log.to_file(out / "train.log")
@@ -64,11 +79,11 @@ def run(
     train_volumes: list[Volume],
     val_volumes: list[Volume],
     process: Process,
-) -> None:
-    """Step until the end or a signal; validate, save and log on the way."""
+) -> int:
+    """Step until the end or a signal; validate, save and log on the way; gives the signal, or 0."""
     options = config.train
     history = log.History(out, state.step) if process.main else None
-    recent, stopping = Recent(), False
+    recent, stopping = Recent(), 0
     if validation_due(state, config):  # the last run was stopped before it
         validate_step(state, config, out, val_volumes, history, process)
     loader = training_loader(config, train_volumes, process, state.step, state.batches)
@@ -76,16 +91,17 @@ def run(
     shown |= {"initial": state.step, "total": options.steps}
     with stop_signals() as signals, log.progress_bar(**shown) as bar:
         for batches in zip(*[iter(loader)] * options.accumulate, strict=True):
-            losses = train_step(state, batches, config, process)
-            recent.add(state.step, [fname for batch in batches for fname in batch.fname], losses)
+            with enough_memory(state.step, batches, config):
+                losses = train_step(state, batches, config, process)
+            recent.add(state.step, places(batches), losses)
             state.advance(len(batches))
             bar.update()
             logging = _due(state.step, options.log_every, options.steps)
-            stopping = due_stop(signals, logging, process)
+            stopping = signals.due(process)
             validating = validation_due(state, config)
             saving = _due(state.step, options.save_every, options.steps) or validating or stopping
-            if logging or saving:
-                recent.check()  # nothing is saved after a loss that is not finite
+            if logging or saving:  # nothing is saved before it was checked
+                check_steps(recent, state, config, out, train_volumes, process)
             if logging:
                 log_losses(recent, state.step, history, bar, config, process)
             if saving:
@@ -93,13 +109,30 @@ def run(
             if stopping:
                 break
             if validating:  # after saving: it may take long
-                validate_step(state, config, out, val_volumes, history, process)
+                with signals.saved():
+                    validate_step(state, config, out, val_volumes, history, process)
             if saving:
                 recent.start_clock()
     if process.main:
         history.close()
         message = "stopped at step {}; the same command resumes" if stopping else "finished at step {}"
         logger.info(message, state.step)
+    return stopping
+
+
+def check_steps(
+    recent: Recent, state: State, config: Config, out: Path, volumes: list[Volume], process: Process
+) -> None:
+    """Tell of steps that were not finite, with their batches, which are drawn once more to be written."""
+    count = config.train.accumulate
+    for bad in recent.check():
+        state.bad_steps += 1
+        path = out / "bad" / f"step{bad.step:07d}_{process.rank}.pt"
+        before = state.batches - (state.step - bad.step) * count * process.world
+        loader = training_loader(config, volumes, process, bad.step, before)
+        draws = islice(loader.batch_sampler, count)
+        write_batches(path, [collate([loader.dataset[draw] for draw in batch]) for batch in draws])
+        tell_bad_step(bad, path, state.bad_steps, config)
 
 
 def validation_due(state: State, config: Config) -> bool:
@@ -179,8 +212,8 @@ def write_validation(
 def save_last(state: State, config: Config, out: Path, process: Process) -> None:
     """Write last.pt."""
     if process.main:
-        _save(state, config, last_checkpoint(out))
+        _save(state, config, last_checkpoint(out), config.train.keep - 1)
 
 
-def _save(state: State, config: Config, path: Path) -> None:
-    checkpoint.save(path, config, state.progress(), state.tensors())
+def _save(state: State, config: Config, path: Path, older: int = 0) -> None:
+    checkpoint.save(path, config, state.progress(), state.tensors(), older)

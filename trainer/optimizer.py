@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW
 
 from config.schema import Train
@@ -31,6 +31,12 @@ def set_learning_rate(optimizer: AdamW, rate: float) -> None:
     """For all parameters, from the next step on."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+def step_if_finite(optimizer: AdamW, norm: Tensor) -> None:
+    """Step, unless the gradient's norm is not finite; the device decides, and nobody waits for it."""
+    optimizer.found_inf = (~norm.isfinite()).float()  # as GradScaler tells it a fused optimizer
+    optimizer.step()
 
 
 @torch.no_grad()

@@ -1,7 +1,5 @@
 """What a fresh model starts from: a baseline's run, and weights of others."""
 
-from pathlib import Path
-
 from torch import nn
 
 from config.load import make_config, plain_config
@@ -10,16 +8,16 @@ from custom_nn.encoder import pretrained_mobilenet
 from trainer import checkpoint
 
 
-def resolve_baseline(config: Config, last: Path) -> Config:
+def resolve_baseline(config: Config, own: checkpoint.Checkpoint | None) -> Config:
     """The config with the options that its baseline has in the run it starts from.
 
-    `last` is the run's own checkpoint: once there is one, the baseline's run is needed no more. Raises
+    `own` is the run's own checkpoint: once there is one, the baseline's run is needed no more. Raises
     ValueError if the run is not one of a baseline.
     """
     if config.model.name != "generative" or config.model.baseline is None:
         return config
-    if last.exists():
-        found = checkpoint.load(last).config
+    if own is not None:
+        found = own.config
         cascade = plain_config(found)["model"].get("cascade")
     else:
         found = _baseline(config).config

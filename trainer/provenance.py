@@ -1,6 +1,5 @@
 """Where figures come from: the commands behind a folder, on which machine, by which version."""
 
-import json
 import os
 import platform
 import shlex
@@ -11,7 +10,7 @@ from typing import Any
 
 import torch
 
-from trainer.lines import read_lines
+from trainer.lines import append_line, read_lines
 
 FILE = "commands.jsonl"
 
@@ -23,8 +22,7 @@ def record_command(folder: Path, arguments: list[object], device: torch.device) 
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         **environment(device),
     }
-    with open(folder / FILE, "a") as file:
-        file.write(json.dumps(line) + "\n")
+    append_line(folder / FILE, line)
 
 
 def typed(arguments: list[object]) -> str:

@@ -5,6 +5,10 @@ import time
 import torch
 from torch import Tensor
 
+from trainer.faults import BadStep, Places
+
+SHARED = "gradient_norm"  # the only one that processes have in common
+
 
 class Recent:
     """The losses since they were last logged."""
@@ -12,7 +16,7 @@ class Recent:
     def __init__(self):
         self.losses: list[dict[str, Tensor]] = []
         self.start_clock()
-        self.unchecked: list[tuple[int, list[str], dict[str, Tensor]]] = []
+        self.unchecked: list[tuple[int, Places, dict[str, Tensor]]] = []
 
     def start_clock(self) -> None:
         """Count time from here: after what is not training, and after each call of `slices_per_second`."""
@@ -24,21 +28,33 @@ class Recent:
         self.start_clock()
         return rate
 
-    def add(self, step: int, fnames: list[str], losses: dict[str, Tensor]) -> None:
+    def add(self, step: int, places: Places, losses: dict[str, Tensor]) -> None:
         self.losses.append(losses)
-        self.counted += len(fnames)
-        self.unchecked.append((step, fnames, losses))
+        self.counted += len(places)
+        self.unchecked.append((step, places, losses))
 
-    def check(self) -> None:
-        """Raises FloatingPointError that names the first step, and files, of a loss that is not finite."""
-        finite = [torch.stack(list(losses.values())).isfinite().all() for _, _, losses in self.unchecked]
-        for (step, fnames, _), fine in zip(self.unchecked, torch.stack(finite).tolist(), strict=True):
-            if not fine:
-                files = ", ".join(sorted(set(fnames)))
-                raise FloatingPointError(f"loss or gradient is not finite at step {step}, files {files}")
+    def check(self) -> list[BadStep]:
+        """The steps since the last check whose losses or gradient were not finite."""
+        finite = [
+            torch.stack([losses[SHARED], sum(value for name, value in losses.items() if name != SHARED)])
+            for _, _, losses in self.unchecked
+        ]
+        bad = [
+            BadStep(step, places, own=not own)
+            for (step, places, _), (shared, own) in zip(
+                self.unchecked, torch.stack(finite).isfinite().tolist(), strict=True
+            )
+            if not (shared and own)
+        ]
         self.unchecked = []
+        return bad
 
     def mean(self) -> dict[str, Tensor]:
-        """Means since the last call, which forgets them."""
+        """Means since the last call, which forgets them, over what was finite."""
         losses, self.losses = self.losses, []
-        return {name: torch.stack([step[name] for step in losses]).mean() for name in losses[0]}
+        return {name: finite_mean(torch.stack([step[name] for step in losses])) for name in losses[0]}
+
+
+def finite_mean(values: Tensor) -> Tensor:
+    """NaN where none is finite."""
+    return values.where(values.isfinite(), torch.nan).nanmean()

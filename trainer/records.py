@@ -11,7 +11,7 @@ from config.schema import METHODS, Config
 from fastmri.masks import MaskSettings
 from trainer import checkpoint
 from trainer.figures import method_title
-from trainer.lines import read_lines
+from trainer.lines import read_history
 from trainer.validate import load_run
 
 UNTRAINED = (*METHODS, "donor")
@@ -56,7 +56,7 @@ def _read(run: Path, folder: Path, label: str, device: torch.device) -> Record:
             found.progress.step,
             config,
             model,
-            read_lines(history),
+            read_history(history),
             json.loads(summary.read_text()) if summary.exists() else None,
         )
     except json.JSONDecodeError as error:

@@ -10,7 +10,7 @@ from loguru import logger
 from torch import nn
 
 from config.load import plain_config
-from config.schema import Config
+from config.schema import MOST_KEPT, Config
 from trainer import checkpoint
 from trainer.adversary import Adversary, make_adversary
 from trainer.distributed import Process, gather
@@ -30,6 +30,7 @@ MAY_CHANGE = (
     "data.val",
 )
 MAY_CHANGE += ("train.validate_every", "train.save_every", "train.log_every")
+MAY_CHANGE += ("train.keep", "train.max_bad_steps")
 MAY_CHANGE += ("train.accumulate",)  # told if a step has another number of slices then
 
 
@@ -47,6 +48,7 @@ class State:
     batches: int = 0  # of all processes together
     validated: int = 0  # the last step that was validated
     best: float | None = None  # highest score of a validation
+    bad_steps: int = 0  # of this process, since it started
 
     def _parts(self) -> dict[str, Any]:
         """Whatever has a state dict, by its name in a checkpoint."""
@@ -68,8 +70,11 @@ class State:
         self.batches += batches * self.world
 
     def load(self, found: checkpoint.Checkpoint) -> None:
-        for name, part in self._parts().items():
-            part.load_state_dict(found.state[name])
+        try:
+            for name, part in self._parts().items():
+                part.load_state_dict(found.state[name])
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise ValueError(f"the checkpoint's {name} doesn't fit the run's options ({error})") from None
         self.step, self.batches, self.validated, self.best, _, self.betas = found.progress
 
 
@@ -93,11 +98,30 @@ def last_checkpoint(out: Path) -> Path:
     return out / "checkpoints" / "last.pt"
 
 
-def resume(state: State, config: Config, out: Path, process: Process) -> None:
-    """Take up the run's last checkpoint. Raises ValueError if what it depends on was another."""
-    path = last_checkpoint(out)
-    if path.exists():
-        found = checkpoint.load(path)
+def newest(out: Path) -> checkpoint.Checkpoint | None:
+    """The last checkpoint of a run that is whole, those that are not being named; None for a fresh run.
+
+    Raises ValueError if there are some, and none is whole.
+    """
+    paths = [checkpoint.previous(last_checkpoint(out), number) for number in range(MOST_KEPT)]
+    fault = None
+    for path in filter(Path.exists, paths):
+        if fault:
+            logger.warning("{}; taking {} instead", fault, path.name)
+        try:
+            return checkpoint.load(path)
+        except ValueError as error:
+            fault = error
+    if fault:
+        raise fault
+    return None
+
+
+def resume(
+    state: State, found: checkpoint.Checkpoint | None, config: Config, out: Path, process: Process
+) -> None:
+    """Take up a run's checkpoint, if it has one. Raises ValueError if what it depends on was another."""
+    if found is not None:
         differing = differences(plain_config(found.config), plain_config(config))
         if differing:
             raise ValueError(

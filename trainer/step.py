@@ -15,7 +15,7 @@ from trainer.distributed import Process, average_gradients
 from trainer.draws import training_draws
 from trainer.noise import training_noise
 from trainer.objectives import generator_terms
-from trainer.optimizer import learning_rate, set_learning_rate, update_average
+from trainer.optimizer import learning_rate, set_learning_rate, step_if_finite, update_average
 from trainer.state import State
 
 Mark = Callable[[str], None]  # told the name of a part of a step as soon as it was called
@@ -93,11 +93,14 @@ def _update(state: State, weight: float, config: Config, process: Process) -> di
     options = config.train
     average_gradients(state.model, weight, process, options.bf16_gradients)
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), options.clip)
-    state.optimizer.step()
+    step_if_finite(state.optimizer, norm)
     update_average(state.average, state.model, options.ema, state.step)
     if state.adversary is not None:
-        average_gradients(state.adversary.discriminator, weight, process, options.bf16_gradients)
-        state.adversary.optimizer.step()
+        network = state.adversary.discriminator
+        average_gradients(network, weight, process, options.bf16_gradients)
+        step_if_finite(
+            state.adversary.optimizer, nn.utils.get_total_norm([p.grad for p in network.parameters()])
+        )
     return {"gradient_norm": norm}
 
 

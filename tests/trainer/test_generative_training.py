@@ -9,7 +9,7 @@ import yaml
 from main import main
 from tests.trainer.conftest import SPATIAL, TINY, train_on
 from tests.trainer.conftest import write_generative as write
-from tests.trainer.test_train import equal, stop_after, weights
+from tests.trainer.test_train import STOPPED, equal, stop_after, weights
 
 GLOBAL = {
     "model": {
@@ -52,7 +52,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     whole, stopped = tmp_path / "whole", tmp_path / "parts"
     assert main(["train", str(config), *QUICK, "--out", str(whole)]) == 0
     stop_after(4, monkeypatch)
-    assert main(["train", str(config), *QUICK, "--out", str(stopped)]) == 0
+    assert main(["train", str(config), *QUICK, "--out", str(stopped)]) == STOPPED
     monkeypatch.undo()
     torch.set_num_threads(1)
     assert main(["train", str(config), *QUICK, "--out", str(stopped)]) == 0

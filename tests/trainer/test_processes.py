@@ -16,7 +16,7 @@ from fastmri.dataset import collate
 from main import main
 from tests.conftest import ROOT
 from tests.trainer.conftest import launcher, run_on, train_on, write_config
-from tests.trainer.test_train import equal, stop_after, weights
+from tests.trainer.test_train import STOPPED, equal, stop_after, weights
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
 from trainer.state import make_state
@@ -68,7 +68,7 @@ def test_two_processes_train_on_every_slice_once_an_epoch_as_one_does(alone, bot
 def test_three_processes_take_over_from_one(alone, config, tmp_path, monkeypatch, capfd):
     run = tmp_path / "run"
     stop_after(2, monkeypatch)
-    assert main(["train", str(config), *QUICK, SHARED_BY[1], "--out", str(run)]) == 0
+    assert main(["train", str(config), *QUICK, SHARED_BY[1], "--out", str(run)]) == STOPPED
     before = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
     assert (before["step"], before["batches"]) == (2, 12)
     parts = train_on(3, config, run, *QUICK, SHARED_BY[3])
@@ -82,7 +82,7 @@ def test_three_processes_take_over_from_one(alone, config, tmp_path, monkeypatch
 def test_a_resume_with_another_number_of_slices_a_step_is_told(config, tmp_path, monkeypatch, capsys):
     run = tmp_path / "run"
     stop_after(1, monkeypatch)
-    assert main(["train", str(config), *QUICK, "--out", str(run)]) == 0
+    assert main(["train", str(config), *QUICK, "--out", str(run)]) == STOPPED
     monkeypatch.undo()
     assert main(["train", str(config), *QUICK, "train.accumulate=4", "--out", str(run)]) == 0
     assert "steps had 1 batches until step 1, have 4 from here on" in capsys.readouterr().err
@@ -92,7 +92,7 @@ def test_a_resume_with_another_number_of_slices_a_step_is_told(config, tmp_path,
 def test_a_checkpoint_from_before_batches_were_counted_goes_on(config, tmp_path, monkeypatch, alone):
     run = tmp_path / "run"
     stop_after(3, monkeypatch)
-    assert main(["train", str(config), *QUICK, "--out", str(run)]) == 0
+    assert main(["train", str(config), *QUICK, "--out", str(run)]) == STOPPED
     monkeypatch.undo()
     path = run / "checkpoints" / "last.pt"
     content = torch.load(path, weights_only=True)

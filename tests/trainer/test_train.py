@@ -18,6 +18,8 @@ from tests.conftest import ROOT, write_tiny_volume
 from tests.trainer.conftest import write_config
 from trainer.checkpoint import make_model
 
+STOPPED = 128 + signal.SIGTERM
+
 
 @pytest.fixture(autouse=True)
 def _one_thread():
@@ -64,7 +66,7 @@ def test_a_run_leaves_all_it_promises(config, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["train", str(config), "--out", str(run)]) == 0
     assert yaml.safe_load((run / "config.yaml").read_text())["model"]["blocks"] == 2
-    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.pt", "last.pt"}
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.pt", "last.pt", "previous1.pt"}
     assert [line["step"] for line in history(run, "train")] == [2, 4, 6]
     assert [line["step"] for line in history(run, "validate")] == [3, 6]
     assert {path.name for path in (run / "samples").iterdir()} == {
@@ -82,7 +84,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(config, tmp_path,
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert main(["train", str(config), "--out", str(whole)]) == 0
     stop_after(4, monkeypatch)
-    assert main(["train", str(config), "--out", str(parts)]) == 0
+    assert main(["train", str(config), "--out", str(parts)]) == STOPPED
     assert torch.load(parts / "checkpoints" / "last.pt", weights_only=True)["step"] == 4
     monkeypatch.undo()
     torch.set_num_threads(1)
@@ -123,7 +125,7 @@ def test_a_validation_that_a_signal_prevented_is_made_up_for(config, tmp_path, m
     assert main(["train", str(config), "--out", str(whole)]) == 0
     for step in (3, 6):
         stop_after(step - (step > 3) * 3, monkeypatch)
-        assert main(["train", str(config), "--out", str(parts)]) == 0
+        assert main(["train", str(config), "--out", str(parts)]) == STOPPED
         monkeypatch.undo()
         torch.set_num_threads(1)
         assert len(history(parts, "validate")) == (step > 3)
@@ -140,7 +142,7 @@ def test_a_resume_with_other_options_names_them(config, tmp_path, capsys):
     assert "train.lr: 0.001 -> 0.5" in error
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_to_the_whole_group_saves_and_ends_cleanly(config, tmp_path, number):
     run = tmp_path / "run"
     process = start(config, run, "train.steps=100000", "train.validate_every=100000", "data.num_workers=1")
@@ -149,7 +151,7 @@ def test_a_signal_to_the_whole_group_saves_and_ends_cleanly(config, tmp_path, nu
         time.sleep(0.2)
     os.killpg(process.pid, number)
     output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, output
+    assert process.returncode == 128 + number, output
     assert "Traceback" not in output
     step = torch.load(run / "checkpoints" / "last.pt", weights_only=True)["step"]
     assert f"stopped at step {step}; the same command resumes" in output
@@ -163,7 +165,7 @@ def test_a_loss_that_is_not_finite_names_step_and_file(config, tmp_path, capsys)
         file["kspace"][:, 20, 24] = float("nan")
     run = tmp_path / "run"
     assert main(["train", str(config), f"data.path={folder}", "--out", str(run)]) == 2
-    assert "not finite at step 0, files file1.h5" in capsys.readouterr().err
+    assert "not finite at step 0: file1.h5 slice" in capsys.readouterr().err
     assert not (run / "checkpoints" / "last.pt").exists()
 
 
