@@ -12,9 +12,25 @@ from pydantic import BaseModel, ValidationError
 
 from config.schema import Config
 
+LARGEST = 2**20  # bytes of a config
+DEEPEST = 20  # levels of options in options
+
 
 class Loader(yaml.SafeLoader):
-    """Safe YAML in which 1e-4 is a number, as people write it."""
+    """Safe YAML in which 1e-4 is a number, as people write it, and nothing is many times what is written."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("an alias (*name), of which a few can stand for gigabytes; write the value")
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise yaml.YAMLError(f"more than {DEEPEST} levels deep")
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
 
 
 Loader.add_implicit_resolver(
@@ -31,7 +47,7 @@ UNSEEN = {  # they change no figure
 def load_config(path: Path, overrides: list[str] = ()) -> Config:
     """The options of a YAML file, then those of `a.b=value`. Raises ValueError that lists every fault."""
     try:
-        content = yaml.load(path.read_text(), Loader)
+        content = yaml.load(_read(path), Loader)
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -39,6 +55,14 @@ def load_config(path: Path, overrides: list[str] = ()) -> Config:
     if content is not None and not isinstance(content, dict):
         raise ValueError(f"{path}: must hold options as 'name: value', holds a {type(content).__name__}")
     return make_config(content or {}, overrides)
+
+
+def _read(path: Path) -> str:
+    with open(path, "rb") as file:
+        content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise yaml.YAMLError(f"longer than {LARGEST} bytes")
+    return content.decode()
 
 
 def make_config(content: dict, overrides: list[str] = ()) -> Config:
@@ -101,15 +125,19 @@ def _explain(fault: dict) -> str:
     place = [str(part) for part in fault["loc"]]
     if len(place) > 1 and place[0] == "model":  # pydantic inserts the tag of the union
         place = [place[0], *place[2:]]
-    name = ".".join(place)
+    name = _short("".join(c if c.isprintable() else "?" for c in ".".join(place)))
     if fault["type"] == "extra_forbidden":
         return f"{name}: unknown option{_suggest(place, fault['loc'])}"
     if fault["type"] == "union_tag_invalid":
         given, expected = fault["ctx"]["tag"], fault["ctx"]["expected_tags"]
         return f"{name}.name: must be {expected.replace(', ', ' or ')}, got '{given}'"
     message = fault["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    given = "" if fault["type"] == "value_error" else f", got {fault['input']!r}"
+    given = "" if fault["type"] == "value_error" else f", got {_short(repr(fault['input']))}"
     return f"{name}: {message}{given}" if name else f"{message}{given}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _suggest(place: list[str], loc: tuple) -> str:

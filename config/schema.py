@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+Filters = Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(max_length=8)]
+
 
 class Options(BaseModel):
     """A group of options; unknown names are errors, values can't change afterwards."""
@@ -35,8 +37,10 @@ class Data(Options):
     path: Path | None = Field(None, description="folder with singlecoil_train/ and singlecoil_val/")
     train: Path | None = Field(None, description="training folder or file, instead of PATH/singlecoil_train")
     val: Path | None = Field(None, description="validation folder or file, instead of PATH/singlecoil_val")
-    batch_size: int = Field(8, ge=1, description="slices per step and process")
-    num_workers: int = Field(4, ge=0, description="processes that read slices; 0 reads in the main one")
+    batch_size: int = Field(8, ge=1, le=4096, description="slices per step and process")
+    num_workers: int = Field(
+        4, ge=0, le=256, description="processes that read slices; 0 reads in the main one"
+    )
     adjacent_slices: Literal[1, 3, 5, 7, 9] = Field(1, description="slices that the network sees")
     crop_rows: int | None = Field(None, ge=11, description="random rows per training slice; null: all")
     cache: Literal["none", "ram", "disk"] = Field(
@@ -92,9 +96,7 @@ class Cascade(Options):
     """Adaptive-CS-Net (arXiv 2004.07339)."""
 
     blocks: int = Field(10, ge=1, le=100, description="iterations, each with weights of its own")
-    filters: list[Annotated[int, Field(ge=1)]] = Field(
-        [16, 32, 64, 128], min_length=1, description="features per scale, finest first"
-    )
+    filters: Filters = Field([16, 32, 64, 128], min_length=1, description="features per scale, finest first")
     threshold: float = Field(0.001, gt=0, description="soft thresholds at the start, in feature units")
     normalize: bool = Field(True, description="features get a learned mean and spread in every image")
     phase_prior: Literal["frame", "input", "none"] = Field(
@@ -123,12 +125,10 @@ class Generative(Options):
         Cascade(), description="options of the baseline; those of its run, if one is named"
     )
     amplitude: float = Field(1.0, ge=0, le=1, description="of the texture; 0 is the baseline")
-    filters: list[Annotated[int, Field(ge=1)]] = Field(
-        [32, 64, 128, 256], min_length=2, description="features per scale, finest first"
-    )
-    tokens: int = Field(16, ge=1, description="learned texture vectors")
-    token_width: int = Field(64, ge=1, description="values of a texture vector")
-    latent: int = Field(8, ge=1, description="values of noise per texture vector")
+    filters: Filters = Field([32, 64, 128, 256], min_length=2, description="features per scale, finest first")
+    tokens: int = Field(16, ge=1, le=4096, description="learned texture vectors")
+    token_width: int = Field(64, ge=1, le=4096, description="values of a texture vector")
+    latent: int = Field(8, ge=1, le=4096, description="values of noise per texture vector")
     attention: bool = Field(True, description="each place reads its own mix of vectors; false: all the mean")
     hard_projection: bool = Field(True, description="texture in the null space alone")
     high_pass: float = Field(
@@ -153,8 +153,8 @@ class GenerativeGlobal(Options):
 
     name: Literal["generative_global"] = "generative_global"
     cascade: Cascade = Field(Cascade(), description="options of the cascade that is modulated")
-    token_width: int = Field(128, ge=1, description="values of the texture vector")
-    latent: int = Field(64, ge=1, description="values of the variational latent")
+    token_width: int = Field(128, ge=1, le=4096, description="values of the texture vector")
+    latent: int = Field(64, ge=1, le=4096, description="values of the variational latent")
     encoder_weights: str = Field(
         "imagenet", description="MobileNetV2 of encoder and proxy: imagenet, a file, or none"
     )
@@ -164,7 +164,9 @@ class UNet(Options):
     """fastMRI's U-Net, as a reference."""
 
     name: Literal["unet"] = "unet"
-    channels: int = Field(32, ge=1, description="features of the first level; doubled at each pooling")
+    channels: int = Field(
+        32, ge=1, le=1024, description="features of the first level; doubled at each pooling"
+    )
     pools: int = Field(4, ge=1, le=7, description="number of poolings")
     dropout: float = Field(0.0, ge=0, lt=1, description="probability that a feature map is left out")
     data_consistency: bool = Field(False, description="put the measured samples back at the end")
@@ -234,9 +236,7 @@ class Adversarial(Options):
         "gradient_penalty", description="what keeps the discriminator smooth"
     )
     penalty: float = Field(10.0, ge=0, description="weight of gradient_penalty or r1")
-    filters: list[Annotated[int, Field(ge=1)]] = Field(
-        [64, 128, 256, 512], min_length=1, description="features per layer"
-    )
+    filters: Filters = Field([64, 128, 256, 512], min_length=1, description="features per layer")
     lr: float = Field(1e-4, gt=0, le=1, description="highest learning rate; warm-up and decay as train.lr")
     start: int = Field(0, ge=0, description="steps before the generator feels it")
     ramp: int = Field(0, ge=0, description="steps after these until it feels all of it")
@@ -252,7 +252,9 @@ class Train(Options):
     lr: float = Field(1e-3, gt=0, le=1, description="highest learning rate")
     warmup: int = Field(500, ge=0, description="steps until the highest learning rate")
     weight_decay: float = Field(1e-4, ge=0, description="on weights of convolutions alone")
-    accumulate: int = Field(1, ge=1, description="batches per step and process, whose gradients are averaged")
+    accumulate: int = Field(
+        1, ge=1, le=4096, description="batches per step and process, whose gradients are averaged"
+    )
     bf16_gradients: bool = Field(
         False, description="processes exchange gradients in bfloat16: half the bytes"
     )
@@ -273,7 +275,7 @@ class Train(Options):
 class Validate(Options):
     """Evaluation."""
 
-    batch_size: int = Field(8, ge=1, description="slices at once on a GPU; changes no figure")
+    batch_size: int = Field(8, ge=1, le=4096, description="slices at once on a GPU; changes no figure")
     samples: int | None = Field(
         None, ge=1, le=64, description="samples per slice of a model that draws noise; null: 8"
     )
@@ -285,8 +287,10 @@ class Validate(Options):
     methods: list[Literal["zero_filled", "low_pass", "tv", "wavelet", "donor"]] = Field(
         [], description="methods without training beside the model, in the command; zero_filled always is"
     )
-    page_volumes: int = Field(6, ge=1, description="volumes that --html shows, of every acquisition alike")
-    page_slices: int = Field(8, ge=1, description="slices of each of them, evenly spread")
+    page_volumes: int = Field(
+        6, ge=1, le=1024, description="volumes that --html shows, of every acquisition alike"
+    )
+    page_slices: int = Field(8, ge=1, le=1024, description="slices of each of them, evenly spread")
 
 
 def _spaced(weights: object) -> object:
@@ -308,8 +312,10 @@ class Classical(Options):
         None, description="of total variation, as {4: 0.003, 8: 0.005}; null: tuned on training data"
     )
     wavelet_weights: Weights | None = Field(None, description="of the wavelets' l1 norm, alike")
-    iterations: int = Field(100, ge=1, description="per slice")
-    tune_slices: int = Field(8, ge=1, description="slices to tune on, each of another training volume")
+    iterations: int = Field(100, ge=1, le=100000, description="per slice")
+    tune_slices: int = Field(
+        8, ge=1, le=1024, description="slices to tune on, each of another training volume"
+    )
 
 
 class Config(Options):

@@ -8,7 +8,7 @@ from pickle import UnpicklingError
 from typing import Any, NamedTuple
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from config.load import make_config, plain_config
@@ -28,7 +28,7 @@ class Progress(NamedTuple):
     """How far a run is."""
 
     step: int
-    batches: int  # of all processes together
+    batches: int | None  # of all processes together; None of a checkpoint from before they were counted
     validated: int  # the last step that was validated
     best: float | None  # highest score of a validation so far
     world: int  # processes that share a step
@@ -95,10 +95,11 @@ def load(path: Path) -> Checkpoint:
         packed = io.BytesIO(read_sealed(path))
         content = torch.load(packed, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
-        one_a_step = {"batches": content["step"] * content["world"]}  # before they were counted
-        fields = [(one_a_step | content)[name] for name in Progress._fields]
+        fields = [({"batches": None} | content)[name] for name in Progress._fields]
         state = {name: content[name] for name in STATES}
         state |= {name: value for name, value in content.items() if name.startswith("discriminator")}
+        if not all(isinstance(part, dict) for part in (content["config"], *state.values())):
+            raise TypeError
     except FileNotFoundError:
         raise ValueError(f"{path}: no such checkpoint") from None
     except ValueError as error:
@@ -110,10 +111,12 @@ def load(path: Path) -> Checkpoint:
     try:
         progress = TypeAdapter(Progress).validate_python(fields)
         config = make_config(content["config"])
+    except ValidationError as error:
+        wrong = Progress._fields[error.errors()[0]["loc"][0]]
+        raise ValueError(f"{path}: not a checkpoint of this program ({wrong} is of another kind)") from None
     except ValueError as error:
-        raise ValueError(
-            f"{path}: its options don't fit this program: {' '.join(str(error).split())}"
-        ) from None
+        lines = " ".join(str(error).split())
+        raise ValueError(f"{path}: its options don't fit this program: {lines}") from None
     return Checkpoint(config, progress, state)
 
 

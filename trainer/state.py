@@ -75,7 +75,8 @@ class State:
                 part.load_state_dict(found.state[name])
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"the checkpoint's {name} doesn't fit the run's options ({error})") from None
-        self.step, self.batches, self.validated, self.best, _, self.betas = found.progress
+        self.step, batches, self.validated, self.best, world, self.betas = found.progress
+        self.batches = self.step * world if batches is None else batches
 
 
 def make_state(config: Config, process: Process, pretrained: bool) -> State:

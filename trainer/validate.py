@@ -58,7 +58,7 @@ def load_run(run: Path, overrides: list[str]) -> Run:
         return _load_method(str(run), overrides)
     path = checkpoint.find(run)
     found = checkpoint.load(path)
-    config = make_config(plain_config(found.config), overrides)
+    config = make_config(_without_places(plain_config(found.config)), overrides)
     fixed = plain_config(found.config)["model"], found.config.data.adjacent_slices
     if (plain_config(config)["model"] | _knobs(fixed[0]), config.data.adjacent_slices) != fixed:
         raise ValueError(
@@ -66,6 +66,15 @@ def load_run(run: Path, overrides: list[str]) -> Run:
             "model.amplitude; train another run"
         )
     return Run(path, found, config)
+
+
+def _without_places(content: dict) -> dict:
+    """Options of a checkpoint, which may be anyone's, but for where to write: the defaults tell that."""
+    data = dict(content["data"])
+    del data["cache_dir"]
+    if data["scan_cache"] is not None:  # no file at all is harmless
+        del data["scan_cache"]
+    return content | {"data": data}
 
 
 def _load_method(name: str, overrides: list[str]) -> Run:

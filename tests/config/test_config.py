@@ -131,3 +131,27 @@ def test_every_option_has_a_range_or_a_help_line():
 
     silent = [n for n, f in groups(Config) if not f.description and n != "model"]
     assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: &a [1,1]\nb: &b [*a,*a]\nc: [*b,*b]", "an alias (*name)"),
+        ("a: " + "[" * 5000 + "]" * 5000, "more than 20 levels deep"),
+        ("a: !!python/object/apply:os.mkdir [x]", "could not determine a constructor"),
+        ("# " + "x" * 2**20, "longer than 1048576 bytes"),
+        ("a: '\x00'", "special characters are not allowed"),
+        ('"\\e[2J": 1', "?[2J: unknown option"),
+        (f"train: {{steps: '{'9' * 10_000}'}}", "999..."),
+        ("? [1, 2]\n: 3", "not YAML"),
+        ("1: 2", "1: Keys should be strings"),
+    ],
+)
+def test_hostile_yaml_is_refused_in_short_lines(tmp_path, content, message):
+    path = tmp_path / "hostile.yaml"
+    path.write_text(content)
+    with pytest.raises(ValueError) as error:
+        load_config(path)
+    assert message in str(error.value)
+    assert max(map(len, str(error.value).splitlines())) < 700
+    assert str(error.value).replace("\n", "").isprintable()
