@@ -10,7 +10,7 @@ from custom_nn.model import parameter_count
 from fastmri.dataset import Slice, collate
 from fastmri.volumes import Volume
 from trainer.distributed import Process
-from trainer.footprint import largest_slice, state_bytes
+from trainer.footprint import checkpoint_bytes, checkpoints_at_once, largest_slice, state_bytes
 from trainer.memory import saved_for_backward
 from trainer.objectives import generator_terms
 from trainer.state import State
@@ -35,6 +35,8 @@ def announce(
         training_memory(state, sample, config) / 2**30,
         process.device,
     )
+    room = checkpoints_at_once(config) * checkpoint_bytes(state) / 2**30
+    logger.info("saving  the last {} checkpoints and the best, {:.2f} GiB at most", config.train.keep, room)
     if state.step >= config.train.steps:
         logger.info("nothing to do: the run is complete at step {}", state.step)
     else:

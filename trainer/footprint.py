@@ -106,6 +106,11 @@ def state_bytes(state: State) -> int:
     return checkpoint_bytes(state) + gradients
 
 
+def checkpoints_at_once(config: Config) -> int:
+    """That a run has on its disk at most: the last ones, the best, and one that is being written."""
+    return config.train.keep + 2
+
+
 def checkpoint_bytes(state: State) -> int:
     """Tensors of a checkpoint: weights, their average, AdamW's two moments; a discriminator's too."""
     size = 2 * _bytes(state.model.state_dict().values()) + 8 * parameter_count(state.model)

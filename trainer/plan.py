@@ -13,7 +13,14 @@ from fastmri.volumes import Volume
 from trainer.benchmark import resolved
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
-from trainer.footprint import ALLOWANCE, Footprint, checkpoint_bytes, find_footprint, largest_slice
+from trainer.footprint import (
+    ALLOWANCE,
+    Footprint,
+    checkpoint_bytes,
+    checkpoints_at_once,
+    find_footprint,
+    largest_slice,
+)
 from trainer.isolation import in_child
 from trainer.memory import available_memory
 from trainer.pace import measure_pace
@@ -137,7 +144,7 @@ def find_rooms(
     config: Config, training: list[Volume], validation: list[Volume], checkpoint: int, out: Path
 ) -> list[Room]:
     """Checkpoints, and the volumes that training reads in each mode of `data.cache`."""
-    found = [Room("last.pt and best.pt", 2 * checkpoint, *disk(out))]
+    found = [Room("checkpoints", checkpoints_at_once(config) * checkpoint, *disk(out))]
     volumes = [*training, *validation[: config.train.validate_volumes]]
     places = {"ram": (available_memory(), "memory"), "disk": disk(config.data.cache_dir.expanduser())}
     for mode, place in places.items():

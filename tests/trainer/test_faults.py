@@ -68,7 +68,6 @@ def begin(log: Path, *arguments: object, limit: int | None = None) -> multiproce
 def _command(log: Path, arguments: list[str], limit: int | None) -> None:
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     torch.set_num_threads(1)
-    os.setpgrp()
     if limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     sys.exit(main(arguments))
@@ -84,7 +83,7 @@ def test_whenever_it_is_killed_it_goes_on_to_the_same_weights(config, tmp_path, 
         wait_for(run / "checkpoints" / "last.pt")
         process.join(moment.uniform(0, 2.5))
         if process.is_alive():
-            os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
         process.join()
         checkpoint.load(run / "checkpoints" / "last.pt")
     assert train(config, run, *overrides) == 0
