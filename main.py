@@ -33,13 +33,27 @@ def import_(source: Path, out: Path, **options: Any) -> int:
     return 0 if report.written else 1
 
 
-def check(data: Path) -> int:
-    """tell what is in a data folder, and what is wrong with it"""
+def check(data: Path | None, env: bool) -> int:
+    """tell what is in a data folder, and what is wrong with it; or, with --env, what this runs on"""
     from fastmri.check import check_folder, format_report
 
+    if env:
+        return _check_environment()
+    if data is None:
+        raise ValueError("DATA: names a folder or file to check; only --env needs none")
     report = check_folder(data)
     print(format_report(report))
     return 1 if report.problems else 0
+
+
+def _check_environment() -> int:
+    from trainer.environment import describe_environment
+
+    table, missing = describe_environment()
+    print(table)
+    for line in missing:
+        print(f"missing: {line}")
+    return 1 if missing else 0
 
 
 def train(config: Path, overrides: list[str], out: Path | None, plan: bool) -> int:
@@ -223,8 +237,9 @@ def _add_split(parser: argparse.ArgumentParser) -> None:
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "data", type=Path, metavar="DATA", help="data folder, or a folder of files, or a file"
+        "data", type=Path, nargs="?", metavar="DATA", help="data folder, or a folder of files, or a file"
     )
+    parser.add_argument("--env", action="store_true", help="versions, devices, memory and what is missing")
 
 
 def _train_arguments(parser: argparse.ArgumentParser) -> None:
@@ -426,7 +441,7 @@ COMMANDS = {
         _import_arguments,
         ["import scans/ data/mine --snr 30", "import brain.nii.gz data/mine --split val --matrix 128"],
     ),
-    "check": Command(check, _check_arguments, ["check data/phantoms", "check file1000001.h5"]),
+    "check": Command(check, _check_arguments, ["check data/phantoms", "check file1000001.h5", "check --env"]),
     "train": Command(
         train,
         _train_arguments,
@@ -559,6 +574,9 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as error:
+        print(f"error: {error}; pip install -r requirements.txt brings what is needed", file=sys.stderr)
+        return 2
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {explain(error)}", file=sys.stderr)
         return 2

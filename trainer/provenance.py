@@ -41,17 +41,17 @@ def environment(device: torch.device) -> dict[str, Any]:
         "machine": _machine(device),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
-        "revision": _revision(),
+        "revision": revision(),
     }
 
 
 def _machine(device: torch.device) -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    computer = f"{_processor()}, {torch.get_num_threads()} of {os.cpu_count()} cores, {memory:.0f} GiB"
+    computer = f"{processor()}, {torch.get_num_threads()} of {os.cpu_count()} cores, {memory:.0f} GiB"
     return f"{torch.cuda.get_device_name(device)}; {computer}" if device.type == "cuda" else computer
 
 
-def _processor() -> str:
+def processor() -> str:
     """Its name as Linux tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -61,7 +61,7 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _revision() -> str | None:
+def revision() -> str | None:
     """The commit of this code, with -dirty if it was changed since; None outside of a checkout."""
     try:
         found = subprocess.run(
