@@ -1,6 +1,6 @@
 """The only entry: `python main.py COMMAND --help` tells the rest.
 
-Imports that take seconds (torch, matplotlib) stay inside the functions, so that --help is quick.
+Imports of packages stay inside the functions, so that --help is quick and a missing one is told in a line.
 """
 
 import argparse
@@ -10,8 +10,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from loguru import logger
 
 
 def simulate(out: Path, **options: Any) -> int:
@@ -532,6 +530,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def _console(quiet: bool = False) -> None:
     """Log to the console without breaking progress bars; quiet leaves warnings and errors."""
+    from loguru import logger
     from tqdm import tqdm
 
     logger.remove()
