@@ -17,18 +17,17 @@ from custom_nn.layers import (
     SoftThreshold,
     conv3x3,
     double,
+    pack,
     start_small,
-    to_channels,
     to_complex,
 )
 from custom_nn.model import Noise, Reconstruction
 from fastmri.image import pad_to_multiple
 from fastmri.physics import (
-    data_residual,
+    Measured,
     low_resolution,
     measured_scale,
     middle_slice,
-    replace_sampled,
     sampling_density,
     zero_filled,
 )
@@ -91,11 +90,12 @@ class AdaptiveCSNet(nn.Module):
         measured = masked_kspace / scale
         priors = estimate_priors(measured, mask, self.background_level)
         image = zero_filled(measured)
+        data = Measured.of(image, mask)
         for block, style in zip(self.blocks, styles or [unstyled] * len(self.blocks), strict=True):
-            image = block(image, measured, mask, priors, style)
+            image = block(image, data, priors, style)
         image = middle_slice(image)
         if self.data_consistency:
-            image = replace_sampled(image, middle_slice(measured), mask)
+            image = data._replace(samples=middle_slice(data.samples)).put_back(image)
         return Reconstruction(image * scale)
 
 
@@ -133,24 +133,19 @@ class Block(nn.Module):
         # 1 is the step that puts measured samples back; None leaves the data to the transform alone
         self.step = nn.Parameter(torch.ones(())) if gradient_step else None
 
-    def forward(
-        self, image: Tensor, measured: Tensor, mask: Tensor, priors: Priors, style: Style = unstyled
-    ) -> Tensor:
-        residual = data_residual(image, measured, mask)
+    def forward(self, image: Tensor, measured: Measured, priors: Priors, style: Style = unstyled) -> Tensor:
+        residual = measured.residual(image)
         images = [image, residual]
         if self.phase_prior == "input":  # what is out of phase: i Im(x e^-ip) e^ip
             images.append(1j * (image * priors.phase.conj()).imag * priors.phase)
         if self.background_prior:
             images.append(image * priors.background)
-        if self.phase_prior == "frame":
-            images = [x * priors.phase.conj() for x in images]
-        sampling = priors.sampling.expand(-1, 1, *image.shape[-2:])
-        update = to_complex(self.transform(torch.cat([*map(to_channels, images), sampling], dim=1), style))
-        if self.phase_prior == "frame":
-            update = update * priors.phase
+        framed = self.phase_prior == "frame"
+        seen = pack(images, priors.phase.conj() if framed else None, priors.sampling)
+        update = to_complex(self.transform(seen, style))
         if self.step is not None:
             image = image - self.step * residual
-        return image + update
+        return torch.addcmul(image, update, priors.phase) if framed else image + update
 
 
 class ThresholdedTransform(nn.Module):
@@ -173,10 +168,10 @@ class ThresholdedTransform(nn.Module):
         x, (height, width) = pad_to_multiple(x, 2 ** (len(self.analysis) - 1))
         features = []
         for scale, conv in enumerate(self.analysis):
-            x = F.leaky_relu(conv(F.avg_pool2d(x, 2) if scale else x), 0.2)
+            x = F.leaky_relu(conv(F.avg_pool2d(x, 2) if scale else x), 0.2, inplace=True)
             x = style(scale, self.norms[scale](x))
             features.append(self.thresholds[scale](x))
         x = features.pop()
         for conv in self.synthesis:
-            x = double(F.leaky_relu(conv(x), 0.2)) + features.pop()
+            x = double(F.leaky_relu(conv(x), 0.2, inplace=True)).add_(features.pop())
         return self.output(x)[..., :height, :width]

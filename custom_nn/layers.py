@@ -12,9 +12,25 @@ def to_channels(image: Tensor) -> Tensor:
     return torch.cat([image.real, image.imag], dim=1)
 
 
+def pack(images: list[Tensor], turn: Tensor | None, plane: Tensor) -> Tensor:
+    """`to_channels` of each image times `turn`, and a plane of one value (N, 1, 1, 1): (N, channels, H, W).
+
+    In channels_last, as a convolution wants it and complex numbers are.
+    """
+    stacked = torch.stack(images, dim=-1)  # (N, C, H, W, images)
+    if turn is not None:
+        stacked = stacked * turn.unsqueeze(-1)
+    parts = torch.view_as_real(stacked).permute(0, 2, 3, 4, 5, 1).flatten(3)  # a view, if C = 1
+    plane = plane.permute(0, 2, 3, 1).expand(*parts.shape[:3], 1)
+    return torch.cat([parts, plane], dim=-1).permute(0, 3, 1, 2)
+
+
 def to_complex(channels: Tensor) -> Tensor:
     """Inverse of `to_channels`; leaves any reduced precision, because physics is complex64."""
-    real, imaginary = channels.float().chunk(2, dim=1)
+    channels = channels.float()
+    if channels.shape[1] == 2:  # a view, if channels come last in memory
+        return torch.view_as_complex(channels.permute(0, 2, 3, 1).contiguous()).unsqueeze(1)
+    real, imaginary = channels.chunk(2, dim=1)
     return torch.complex(real.contiguous(), imaginary.contiguous())
 
 
@@ -24,7 +40,8 @@ class _Shrink(torch.autograd.Function):
     @staticmethod
     def forward(ctx, features: Tensor, threshold: Tensor) -> Tensor:
         limit = threshold.to(features.dtype)
-        shrunk = features - features.clamp(-limit, limit)
+        shrunk = features.clamp(-limit, limit)
+        torch.sub(features, shrunk, out=shrunk)
         ctx.save_for_backward(shrunk)
         return shrunk
 
@@ -33,7 +50,7 @@ class _Shrink(torch.autograd.Function):
         (shrunk,) = ctx.saved_tensors
         sign = shrunk.sign()
         signed = gradient * sign
-        return signed * sign, -signed.sum((0, 2, 3), dtype=torch.float32)[:, None, None]
+        return sign.mul_(signed), -signed.sum((0, 2, 3), dtype=torch.float32)[:, None, None]
 
 
 def soft_threshold(features: Tensor, threshold: Tensor) -> Tensor:
@@ -60,13 +77,14 @@ def instance_norm(features: Tensor, scale: Tensor | None = None, shift: Tensor |
     """
     if features.is_cuda and features.shape[-2:].numel() > 1:  # torch refuses a single pixel
         return F.instance_norm(features, weight=scale, bias=shift, eps=NORM_EPSILON)
-    # written out, because on a CPU torch's leaves channels_last and then costs as much again
-    places = features.permute(0, 2, 3, 1).flatten(1, 2)  # (N, H W, C): a view, if channels come last
-    places = places - places.mean(1, keepdim=True)
-    places = places * torch.rsqrt(places.square().mean(1, keepdim=True) + NORM_EPSILON)
-    if scale is not None:
-        places = scale * places + shift
-    return places.unflatten(1, features.shape[-2:]).permute(0, 3, 1, 2)
+    # on a CPU torch's leaves channels_last, which a batch norm keeps: of one image it is the same
+    images = [_batch_norm(image, scale, shift) for image in features.split(1)]
+    return images[0] if len(images) == 1 else torch.cat(images)
+
+
+def _batch_norm(features: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
+    # positional: no running means, of this batch, no momentum
+    return torch.batch_norm(features, scale, shift, None, None, True, 0.0, NORM_EPSILON, False)
 
 
 class InstanceNorm(nn.Module):

@@ -29,5 +29,7 @@ def center_fit(image: Tensor, size: tuple[int, int]) -> Tensor:
 def pad_to_multiple(image: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
     """Zero-pad the last two axes at the far end to a multiple; also gives the size to cut back to."""
     height, width = image.shape[-2:]
-    padded = F.pad(image, (0, -width % multiple, 0, -height % multiple))
-    return padded, (height, width)
+    right, bottom = -width % multiple, -height % multiple
+    if right or bottom:  # torch copies even what needs none
+        image = F.pad(image, (0, right, 0, bottom))
+    return image, (height, width)

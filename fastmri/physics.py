@@ -6,12 +6,14 @@ k-space), rows are independent of each other, and the model is a 1-D Fourier tra
 Images and data are complex64, (N, C, H, W); masks bool, (N, 1, 1, W).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, fft
 from torch.nn.functional import avg_pool2d
 
-from fastmri.fourier import fft1c, ifft1c, spatial_frequency
+from fastmri.fourier import ifft1c, spatial_frequency
 from fastmri.image import crop_start
 
 
@@ -24,7 +26,7 @@ def to_hybrid(kspace: Tensor, rows: int) -> Tensor:
 
 def apply_mask(hybrid: Tensor, mask: Tensor) -> Tensor:
     """Measured samples where `mask`, exact +0.0 elsewhere (a product would leave signed zeros)."""
-    return torch.where(mask, hybrid, torch.zeros((), dtype=hybrid.dtype, device=hybrid.device))
+    return torch.where(mask, hybrid, 0)
 
 
 def zero_filled(masked_kspace: Tensor) -> Tensor:
@@ -32,19 +34,43 @@ def zero_filled(masked_kspace: Tensor) -> Tensor:
     return ifft1c(masked_kspace)
 
 
+class Measured(NamedTuple):
+    """Measured data for operators that start from images and end in images, such as F_w^H M F_w.
+
+    They are circular convolutions, which commute with shifts of the image: neither it nor its spectrum is
+    shifted, which would copy both, but data and mask, once. `fft.fft` for what `fft1c` orders and scales.
+    """
+
+    samples: Tensor  # complex64 (N, C, H, W); where nothing was measured, nothing that counts
+    mask: Tensor  # bool (N, 1, 1, W)
+
+    @staticmethod
+    def of(zero_filled_image: Tensor, mask: Tensor) -> "Measured":
+        """Of data by their image."""
+        return Measured(fft.fft(zero_filled_image), fft.ifftshift(mask, dim=-1))
+
+    def residual(self, image: Tensor) -> Tensor:
+        """`data_residual`."""
+        return fft.ifft(apply_mask(fft.fft(image) - self.samples, self.mask))
+
+    def put_back(self, image: Tensor) -> Tensor:
+        """`replace_sampled`."""
+        return fft.ifft(torch.where(self.mask, self.samples, fft.fft(image)))
+
+
 def data_residual(image: Tensor, masked_kspace: Tensor, mask: Tensor) -> Tensor:
     """F_w^H M (F_w x - y): the gradient of half the squared misfit. Zero for the truth."""
-    return ifft1c(apply_mask(fft1c(image) - masked_kspace, mask))
+    return Measured.of(zero_filled(masked_kspace), mask).residual(image)
 
 
 def replace_sampled(image: Tensor, masked_kspace: Tensor, mask: Tensor) -> Tensor:
     """Hard data consistency: the image with its sampled columns put back to what was measured."""
-    return ifft1c(torch.where(mask, masked_kspace, fft1c(image)))
+    return Measured.of(zero_filled(masked_kspace), mask).put_back(image)
 
 
 def null_space(image: Tensor, mask: Tensor) -> Tensor:
     """F_w^H (1 - M) F_w x: the part of an image that no measured sample sees."""
-    return ifft1c(apply_mask(fft1c(image), ~mask))
+    return fft.ifft(apply_mask(fft.fft(image), ~fft.ifftshift(mask, dim=-1)))
 
 
 def high_pass(image: Tensor, mask: Tensor, cutoff: float) -> Tensor:
@@ -53,8 +79,8 @@ def high_pass(image: Tensor, mask: Tensor, cutoff: float) -> Tensor:
     `cutoff` in cycles per pixel, of both axes together.
     """
     high = spatial_frequency(image.shape[-2:], image.device) >= cutoff
-    spectrum = fft1c(fft1c(image), dim=-2)
-    return ifft1c(ifft1c(apply_mask(spectrum, ~mask & high), dim=-2))
+    kept = fft.ifftshift(~mask & high, dim=(-2, -1))
+    return fft.ifft2(apply_mask(fft.fft2(image), kept))
 
 
 def middle_slice(data: Tensor) -> Tensor:

@@ -93,7 +93,8 @@ def test_a_baseline_that_is_not_frozen_trains_too():
     _, mask, measured = scene(2, 1, 16, 24)
     model = spatial(freeze_baseline=False)
     (model(measured, mask, torch.randn).image.abs().sum() * 1e4).backward()
-    assert all(parameter.grad.abs().sum() > 0 for parameter in model.baseline.parameters())
+    silent = [name for name, p in model.baseline.named_parameters() if not p.grad.abs().sum() > 0]
+    assert silent == ["blocks.0.step"]  # the zero-filled image fits the data: it has no residual
 
 
 @pytest.mark.parametrize("make", [spatial, global_])

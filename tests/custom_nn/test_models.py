@@ -122,7 +122,8 @@ def test_the_gradient_reaches_every_parameter(name, slices):
     target = torch.randn(2, 1, 16, 24)
     (model(measured, mask, torch.randn).image.abs() / 1e-4 - target).square().mean().backward()
     silent = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-    assert silent == []
+    # the zero-filled image fits the data: the first block has no residual to step along
+    assert silent == ["blocks.0.step"] * (name == "adaptive_cs_net")
 
 
 def test_weights_depend_on_the_torch_seed_alone():

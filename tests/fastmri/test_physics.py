@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from fastmri.fourier import fft1c, ifft1c, ifft2c
+from fastmri.fourier import fft1c, fft2c, ifft1c, ifft2c, spatial_frequency
 from fastmri.image import center_crop
 from fastmri.physics import (
     apply_mask,
     center_columns,
     data_residual,
+    high_pass,
     low_resolution,
     measured_scale,
     null_space,
@@ -37,6 +38,37 @@ def test_readout_crop_is_exact(rows, columns):
     expected = center_crop(ifft2c(kspace).abs(), size)
     assert hybrid.shape == (3, rows // 2, columns)
     assert (found - expected).norm() <= 1e-6 * expected.norm()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_operators_without_shifts_are_those_with_them(size):
+    _, mask, measured = scene(*size)
+    image = torch.randn_like(measured)
+    expected = {
+        data_residual: ifft1c(apply_mask(fft1c(image) - measured, mask)),
+        replace_sampled: ifft1c(torch.where(mask, measured, fft1c(image))),
+    }
+    for operator, plain in expected.items():
+        assert (operator(image, measured, mask) - plain).norm() < 1e-6 * plain.norm()
+    plain = ifft1c(apply_mask(fft1c(image), ~mask))
+    assert (null_space(image, mask) - plain).norm() < 1e-6 * plain.norm()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_high_pass_leaves_what_is_high_and_not_measured(size):
+    image, mask, _ = scene(*size)
+    kept = ~mask & (spatial_frequency(size) >= 0.2)
+    plain = ifft2c(apply_mask(fft2c(image), kept))
+    assert (high_pass(image, mask, 0.2) - plain).norm() < 1e-6 * plain.norm()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_was_not_measured_does_not_count(size):
+    image, mask, measured = scene(*size)
+    other = torch.where(mask, measured, 1e3)
+    for operator in (data_residual, replace_sampled):
+        expected = operator(2 * image, measured, mask)
+        assert (operator(2 * image, other, mask) - expected).norm() < 1e-4 * image.norm()
 
 
 @pytest.mark.parametrize("size", SIZES)
