@@ -40,6 +40,7 @@ Loader.add_implicit_resolver(
 
 UNSEEN = {  # they change no figure
     "data": ["num_workers", "cache", "cache_dir", "scan_cache"],
+    "train": ["compile", "checkpoint_blocks"],
     "validate": ["batch_size", "page_volumes", "page_slices"],
 }
 

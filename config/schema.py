@@ -14,6 +14,11 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _word(value: object) -> object:
+    """YAML takes off, without quotes, for false."""
+    return "off" if value is False else value
+
+
 class Augment(Options):
     """How training slices vary beyond their own scan."""
 
@@ -261,6 +266,14 @@ class Train(Options):
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated")
     bf16: bool = Field(True, description="convolutions in bfloat16 on CUDA; physics never")
+    compile: Annotated[Literal["off", "default", "reduce-overhead"], BeforeValidator(_word)] = Field(
+        "off", description="torch.compile of the network, minutes at the start; reduce-overhead: as CUDA "
+        "graphs. Where it fails, training goes on without"
+    )  # fmt: skip
+    checkpoint_blocks: bool = Field(
+        False, description="keep a cascade's images alone for the gradient and compute each block twice: "
+        "less memory, a third slower; the same weights"
+    )  # fmt: skip
     validate_every: int = Field(5000, ge=1, description="steps from one validation to the next")
     validate_volumes: int | None = Field(None, ge=1, description="only the first so many then; null: all")
     save_every: int = Field(1000, ge=1, description="steps from one last.pt to the next")
@@ -281,7 +294,7 @@ class Validate(Options):
     )
     level: float = Field(0.9, gt=0.5, lt=1, description="of the truth that calibrated intervals are to hold")
     perceptual: bool = Field(True, description="MS-SSIM, HaarPSI, VSI and GMSD in the validate command")
-    learned: Literal["disk", "download", "off"] = Field(
+    learned: Annotated[Literal["disk", "download", "off"], BeforeValidator(_word)] = Field(
         "disk", description="LPIPS and DISTS beside them: if their weights are on disk, or may be downloaded"
     )
     methods: list[Literal["zero_filled", "low_pass", "tv", "wavelet", "donor"]] = Field(
@@ -343,6 +356,22 @@ class Config(Options):
         if self.model.name not in STOCHASTIC and any(asked.values()):
             names = " and ".join(name for name, wanted in asked.items() if wanted)
             raise ValueError(f"{names}: {self.model.name} draws no noise; for {' or '.join(STOCHASTIC)}")
+        return self
+
+    @model_validator(mode="after")
+    def _trainable(self) -> "Config":
+        if self.train.compile != "off" and self.model.name in STOCHASTIC:
+            raise ValueError(
+                f"train.compile: {self.model.name} draws noise, which can't be compiled; use off"
+            )
+        model = self.model
+        cascade = model.name == "adaptive_cs_net" or (
+            model.name == "generative" and not model.freeze_baseline
+        )
+        if self.train.checkpoint_blocks and not cascade:
+            raise ValueError(
+                "train.checkpoint_blocks: for adaptive_cs_net, or generative with freeze_baseline=false"
+            )
         return self
 
     @property

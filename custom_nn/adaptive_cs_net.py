@@ -6,11 +6,13 @@ images turned by the smooth phase, where anatomy is nearly real, and e_phase is 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from custom_nn.layers import (
     InstanceNorm,
@@ -52,6 +54,7 @@ class AdaptiveCSNet(nn.Module):
     """The cascade: `blocks` times a learned, thresholded multi-scale transform around the data residual."""
 
     stochastic = False
+    recomputed = False  # see `checkpoint_blocks`
 
     def __init__(
         self,
@@ -92,11 +95,23 @@ class AdaptiveCSNet(nn.Module):
         image = zero_filled(measured)
         data = Measured.of(image, mask)
         for block, style in zip(self.blocks, styles or [unstyled] * len(self.blocks), strict=True):
+            if self.recomputed and torch.is_grad_enabled():
+                block = partial(checkpoint, block, use_reentrant=False, preserve_rng_state=False)
             image = block(image, data, priors, style)
         image = middle_slice(image)
         if self.data_consistency:
             image = data._replace(samples=middle_slice(data.samples)).put_back(image)
         return Reconstruction(image * scale)
+
+
+def checkpoint_blocks(model: nn.Module, wanted: bool) -> None:
+    """Whether each block of a model's cascade keeps its input alone, and is run again for its gradient.
+
+    Activation checkpointing (Chen et al., arXiv 1604.06174). Not for styles that draw noise: it would differ.
+    """
+    for module in model.modules():
+        if isinstance(module, AdaptiveCSNet):
+            module.recomputed = wanted
 
 
 def estimate_priors(measured: Tensor, mask: Tensor, background_level: float) -> Priors:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from fastmri.volumes import Volume
 from trainer import checkpoint, log
 from trainer.announce import announce
 from trainer.cache import cached
+from trainer.compiled import compile_network, or_eager
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process, make_deterministic, mean
 from trainer.evaluate import Evaluation, evaluate
@@ -84,6 +86,7 @@ def run(
     options = config.train
     history = log.History(out, state.step) if process.main else None
     recent, stopping = Recent(), 0
+    compile_network(state.model, options.compile)
     if validation_due(state, config):  # the last run was stopped before it
         validate_step(state, config, out, val_volumes, history, process)
     loader = training_loader(config, train_volumes, process, state.step, state.batches)
@@ -91,8 +94,9 @@ def run(
     shown |= {"initial": state.step, "total": options.steps}
     with stop_signals() as signals, log.progress_bar(**shown) as bar:
         for batches in zip(*[iter(loader)] * options.accumulate, strict=True):
+            step = partial(train_step, state, batches, config, process)
             with enough_memory(state.step, batches, config):
-                losses = train_step(state, batches, config, process)
+                losses = or_eager(state.model, options.compile, step)
             recent.add(state.step, places(batches), losses)
             state.advance(len(batches))
             bar.update()

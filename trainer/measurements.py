@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from config.schema import Config
 from fastmri.volumes import Volume
 from trainer.breakdown import measure_breakdown
+from trainer.compiled import COMPILED
 from trainer.efficiency import measured_device
 from trainer.floors import TYPES, Cost, Floor, Rates
 from trainer.isolation import in_child
@@ -15,7 +16,7 @@ from trainer.launch import measure_scaling
 from trainer.peer import Peer
 from trainer.reading import NO_CACHE, Source, cache_modes, measure_reading, reading_cost
 from trainer.scaling import assumptions, beyond
-from trainer.throughput import COMPILED, Setting, count_cost, measure_step
+from trainer.throughput import Setting, count_cost, measure_step
 
 PARTS = ("data", "train", "inference", "breakdown", "scaling")
 

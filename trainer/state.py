@@ -11,6 +11,7 @@ from torch import nn
 
 from config.load import plain_config
 from config.schema import MOST_KEPT, Config
+from custom_nn.adaptive_cs_net import checkpoint_blocks
 from trainer import checkpoint
 from trainer.adversary import Adversary, make_adversary
 from trainer.distributed import Process, gather
@@ -30,7 +31,7 @@ MAY_CHANGE = (
     "data.val",
 )
 MAY_CHANGE += ("train.validate_every", "train.save_every", "train.log_every")
-MAY_CHANGE += ("train.keep", "train.max_bad_steps")
+MAY_CHANGE += ("train.keep", "train.max_bad_steps", "train.compile", "train.checkpoint_blocks")
 MAY_CHANGE += ("train.accumulate",)  # told if a step has another number of slices then
 
 
@@ -88,6 +89,7 @@ def make_state(config: Config, process: Process, pretrained: bool) -> State:
     if pretrained:
         load_pretrained(model, config)
     model = model.to(process.device)
+    checkpoint_blocks(model, config.train.checkpoint_blocks)
     average = copy.deepcopy(model).eval().requires_grad_(False)
     betas = {part: dict.fromkeys(config.masks.accelerations, config.loss.beta) for part in checkpoint.BETAS}
     optimizer = make_optimizer(model, config.train)

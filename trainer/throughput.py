@@ -12,6 +12,7 @@ from config.schema import Config
 from fastmri.dataset import EvaluationDraw, Slice, collate, to_device
 from fastmri.sampling import group_by_shape
 from fastmri.volumes import Volume
+from trainer.compiled import compile_network
 from trainer.data import evaluation_loader, training_loader
 from trainer.distributed import Process
 from trainer.draws import evaluation_draws
@@ -21,11 +22,6 @@ from trainer.state import State, make_state
 from trainer.step import train_step
 from trainer.timing import time_calls, wait_for
 
-COMPILED = {  # keywords of nn.Module.compile by mode
-    "default": {"dynamic": False},
-    "reduce-overhead": {"dynamic": False, "mode": "reduce-overhead"},
-    "dynamic": {"dynamic": True},
-}
 TOGETHER = {"cpu": 1, "cuda": 5}  # calls between two looks at the clock: a loop does not wait for a GPU
 ENDLESS = 10**9  # steps
 
@@ -36,7 +32,7 @@ class Setting(NamedTuple):
     part: str  # train or inference
     batch_size: int
     precision: str  # float32, or bf16 where autocast takes it
-    compile: str  # off, or a mode of COMPILED
+    compile: str  # off, or a mode of `compiled`
 
 
 def measure_step(
@@ -49,8 +45,7 @@ def measure_step(
     before = 0 if process.device.type == "cuda" else held(process.device)
     state = make_state(config, process, pretrained=False)
     call = make_call(state, batch, config, process, setting)
-    if setting.compile != "off":
-        step_module(state, setting).compile(**COMPILED[setting.compile])
+    compile_network(step_module(state, setting), setting.compile)
     together = TOGETHER[process.device.type]
     timing = time_calls(call, seconds=seconds, together=together, wait=partial(wait_for, process.device))
     most = peak(process.device) - before

@@ -1,0 +1,102 @@
+"""Compiling and recomputing change how a step is done, not what it gives."""
+
+import pytest
+import torch
+from torch import nn
+from torch._inductor import config as inductor
+
+from config.load import make_config
+from config.schema import Config
+from main import main
+from tests.custom_nn.test_models import scene
+from tests.trainer.conftest import write_config
+from trainer.compiled import compile_network, or_eager
+from trainer.distributed import Process
+from trainer.memory import saved_for_backward
+from trainer.state import differences, make_state
+
+CASCADE = {"model": {"blocks": 4, "filters": [4, 8]}}
+
+
+def losses(mode: str) -> list[float]:
+    """Of a network whose two kernels compile in seconds, where a cascade's take minutes."""
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    network, x = nn.Sequential(nn.Linear(3, 2), nn.Sigmoid()), torch.randn(4, 3)
+    names = network.state_dict().keys()
+    compile_network(network, mode)
+    optimizer, found = torch.optim.SGD(network.parameters(), lr=1), []
+    for _ in range(3):
+        loss = or_eager(network, mode, lambda: network(x).square().mean())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(loss.item())
+    assert network.state_dict().keys() == names
+    return found
+
+
+def test_a_compiled_network_trains_to_the_same_losses(one_thread):
+    counts = torch._dynamo.utils.counters["stats"]
+    before = counts["unique_graphs"]
+    assert losses("default") == pytest.approx(losses("off"), rel=1e-4)
+    assert counts["unique_graphs"] > before
+
+
+def test_without_a_compiler_training_goes_on_and_says_so(tiny_data, tmp_path, one_thread):
+    torch._dynamo.reset()
+    config = write_config(tmp_path / "tiny.yaml", tiny_data)
+    weights = []
+    with inductor.patch({"cpp.cxx": ("/nonexistent",), "force_disable_caches": True}):
+        for mode in ("off", "default"):
+            out = tmp_path / mode
+            options = ["model.blocks=1", "model.filters=[4]", "train.steps=2", f"train.compile={mode}"]
+            assert main(["train", str(config), *options, "--out", str(out)]) == 0
+            weights.append(torch.load(out / "checkpoints" / "last.pt", weights_only=True)["model"])
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    lines = (tmp_path / "default" / "train.log").read_text().splitlines()
+    (told,) = [line for line in lines if "WARNING" in line]
+    assert "train.compile=default fails, so not compiled: InductorError: InvalidCxxCompiler" in told
+
+
+def test_recomputed_blocks_give_the_same_gradients_and_keep_less():
+    _, mask, measured = scene(2, 1, 32, 48)
+    results, gradients, kept = [], [], []
+    config = Config.model_validate({"device": "cpu"} | CASCADE)
+    for wanted in (False, True):
+        options = config.train.model_copy(update={"checkpoint_blocks": wanted})
+        state = make_state(config.model_copy(update={"train": options}), Process(torch.device("cpu")), False)
+        with saved_for_backward() as saved:
+            image = state.model(1e4 * measured, mask, None).image
+        results.append(image.detach())
+        gradients.append(torch.autograd.grad(image.abs().sum(), list(state.model.parameters())))
+        kept.append(sum(saved.values()))
+        with torch.no_grad():
+            assert torch.equal(state.average(1e4 * measured, mask, None).image, results[0])
+    assert torch.equal(*results)
+    assert all(map(torch.equal, *gradients))
+    assert kept[1] < 0.2 * kept[0]
+
+
+def test_a_resumed_run_may_be_compiled_or_recomputed_anew():
+    old = {"train": {"compile": "off", "checkpoint_blocks": False, "lr": 1}}
+    new = {"train": {"compile": "default", "checkpoint_blocks": True, "lr": 2}}
+    assert differences(old, new) == ["train.lr: 1 -> 2"]
+
+
+def test_off_is_a_word_as_yaml_writes_it():
+    assert make_config({}, ["train.compile=off"]).train.compile == "off"
+    assert make_config({}, ["validate.learned=off"]).validation.learned == "off"
+
+
+@pytest.mark.parametrize(
+    ("model", "option", "told"),
+    [
+        ("generative_global", "train.compile=default", "draws noise"),
+        ("generative_global", "train.checkpoint_blocks=true", "for adaptive_cs_net"),
+        ("unet", "train.checkpoint_blocks=true", "for adaptive_cs_net"),
+    ],
+)
+def test_what_a_model_can_not_is_refused(model, option, told):
+    with pytest.raises(ValueError, match=told):
+        make_config({"model": {"name": model}}, [option])

@@ -1,0 +1,40 @@
+"""Networks compiled by torch.compile, and what happens where that fails."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from loguru import logger
+from torch import nn
+
+Result = TypeVar("Result")
+
+COMPILED = {  # keywords of nn.Module.compile by mode
+    "default": {"dynamic": False},
+    "reduce-overhead": {"dynamic": False, "mode": "reduce-overhead"},
+    "dynamic": {"dynamic": True},
+}
+
+
+def compile_network(model: nn.Module, mode: str) -> None:
+    """Compile a network at its first call of each size, unless mode is off; its state keeps its names."""
+    if mode != "off":
+        model.compile(**COMPILED[mode])
+
+
+def or_eager(model: nn.Module, mode: str, step: Callable[[], Result]) -> Result:
+    """What a step gives; where compiling its network fails, told in a line, without that from then on.
+
+    Compiling is done by forward and backward passes, so the step is called again: it must change nothing
+    before both are through.
+    """
+    if mode == "off":
+        return step()
+    from torch._dynamo.exc import TorchDynamoException  # here, because its import takes seconds
+
+    try:
+        return step()
+    except TorchDynamoException as error:  # of all that tracing and backends raise
+        reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+        logger.warning("train.compile={} fails, so not compiled: {}", mode, reason)
+        model._compiled_call_impl = None  # what nn.Module.compile sets, for which torch has no undoing
+    return step()
