@@ -4,8 +4,10 @@ import copy
 
 import torch
 from loguru import logger
+from torch import nn
 
 from config.schema import Config
+from custom_nn.adaptive_cs_net import checkpoint_blocks
 from custom_nn.model import parameter_count
 from fastmri.dataset import Slice, collate
 from fastmri.volumes import Volume
@@ -54,7 +56,16 @@ def training_memory(state: State, sample: Slice, config: Config) -> int:
     By a forward pass of one slice on the CPU, float32, so that a start waits for no more; `--plan` measures.
     """
     model = copy.deepcopy(state.model).cpu()
+    kept = _kept_bytes(model, sample, config)
+    if config.train.checkpoint_blocks:  # the backward pass keeps what is in the blocks too, one at a time
+        checkpoint_blocks(model, False)
+        blocks = (config.model.cascade if config.model.name == "generative" else config.model).blocks
+        kept += (_kept_bytes(model, sample, config) - kept) // blocks
+    return state_bytes(state) + kept * config.data.batch_size
+
+
+def _kept_bytes(model: nn.Module, sample: Slice, config: Config) -> int:
     with torch.random.fork_rng([]), saved_for_backward() as kept:
         draws, guidance = forward(model, sample, config, torch.randn)
         generator_terms(draws, guidance, sample, config.loss, torch.zeros(1))
-    return state_bytes(state) + sum(kept.values()) * config.data.batch_size
+    return sum(kept.values())

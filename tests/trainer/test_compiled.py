@@ -9,8 +9,10 @@ from config.load import make_config
 from config.schema import Config
 from main import main
 from tests.custom_nn.test_models import scene
-from tests.trainer.conftest import write_config
+from tests.trainer.conftest import TINY, write_config
+from trainer.announce import training_memory
 from trainer.compiled import compile_network, or_eager
+from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
 from trainer.memory import saved_for_backward
 from trainer.state import differences, make_state
@@ -76,6 +78,16 @@ def test_recomputed_blocks_give_the_same_gradients_and_keep_less():
     assert torch.equal(*results)
     assert all(map(torch.equal, *gradients))
     assert kept[1] < 0.2 * kept[0]
+
+
+def test_the_memory_that_is_told_is_of_one_block_at_a_time(tiny_data):
+    content = {"device": "cpu", "data": TINY["data"] | {"path": str(tiny_data)}} | CASCADE
+    process, told = Process(torch.device("cpu")), []
+    for wanted in (False, True):
+        config = Config.model_validate(content | {"train": {"checkpoint_blocks": wanted}})
+        sample = next(iter(training_loader(config, find_volumes(config, "train"), process, 0)))
+        told.append(training_memory(make_state(config, process, False), sample, config))
+    assert 0.25 * told[0] < told[1] < 0.75 * told[0]  # the loss, and one of four blocks
 
 
 def test_a_resumed_run_may_be_compiled_or_recomputed_anew():
