@@ -21,7 +21,7 @@ from trainer.measurements import Bench, Request, plan
 from trainer.peer import Peer, linked
 from trainer.pretrained import resolve_baseline
 from trainer.provenance import environment
-from trainer.reading import NO_CACHE, cache_value, measure_files
+from trainer.reading import CACHES, NO_CACHE, measure_files
 from trainer.throughput import changed
 
 SCHEMA = 1
@@ -31,7 +31,7 @@ def benchmark(config: Config, request: Request, device: torch.device) -> dict[st
     """Measure what is asked for; gives what goes to JSON."""
     request.check()
     with find_data(config, request) as (volumes, simulated):
-        config = changed(resolved(config), data={"cache": cache_value(NO_CACHE)})
+        config = changed(resolved(config), data=CACHES[NO_CACHE])
         with linked(volumes) if request.peer else nullcontext() as folder:
             peer = None
             if request.peer:
@@ -71,7 +71,7 @@ def find_data(config: Config, request: Request) -> Iterator[tuple[list[Volume], 
             split="train",
             workers=torch.get_num_threads(),
         )
-        config = changed(config, data={"path": Path(folder), "cache": cache_value(NO_CACHE)})
+        config = changed(config, data={"path": Path(folder), **CACHES[NO_CACHE]})
         yield find_volumes(config, "train"), True
 
 

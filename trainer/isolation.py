@@ -6,6 +6,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
+from loguru import logger
 
 # what the server of new processes imports once; where it can't, each process does
 PRELOADED = ["torch", "trainer.throughput", "trainer.breakdown", "trainer.reading"]
@@ -42,6 +43,7 @@ def _answer(
     sender: Connection, threads: int, function: Callable[..., dict[str, Any]], arguments: tuple
 ) -> None:
     torch.set_num_threads(threads)
+    logger.remove()  # what is measured says nothing beside the tables
     try:
         found = function(*arguments)
     except (RuntimeError, ValueError, OSError) as error:  # torch raises the first of these

@@ -14,7 +14,7 @@ from trainer.floors import TYPES, Cost, Floor, Rates
 from trainer.isolation import in_child
 from trainer.launch import measure_scaling
 from trainer.peer import Peer
-from trainer.reading import NO_CACHE, Source, cache_modes, measure_reading, reading_cost
+from trainer.reading import CACHES, NO_CACHE, Source, measure_reading, reading_cost
 from trainer.scaling import assumptions, beyond
 from trainer.throughput import Setting, count_cost, measure_step
 
@@ -105,8 +105,8 @@ def sources(request: Request) -> list[Source]:
     found = []
     for workers in request.workers:
         for reads in ("config", "plain") if request.peer else ("config",):
-            found += [Source(files, NO_CACHE, workers, reads) for files in ("cold", "warm")]
-        found += [Source("warm", cache, workers, "config") for cache in cache_modes() if cache != NO_CACHE]
+            found.append(Source("cold", NO_CACHE, workers, reads))
+            found += [Source("warm", cache, workers, reads) for cache in CACHES]
     return found
 
 

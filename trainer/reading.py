@@ -2,51 +2,49 @@
 
 import math
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, NamedTuple
 
 import torch
 
-from config.schema import Augment, Config, Data
+from config.schema import Augment, Config
 from fastmri.slices import Slice
 from fastmri.volumes import Volume
+from trainer.cache import cached
 from trainer.data import training_loader
 from trainer.distributed import Process
+from trainer.feed import Feed
 from trainer.floors import Cost
 from trainer.throughput import ENDLESS, changed
 from trainer.timing import LEAST, summarize
 
 BLOCK = 2**22  # bytes read at once
 NO_CACHE = "none"
+CACHES = {  # options of the ways to keep slices
+    NO_CACHE: {"cache": "none", "cache_dtype": "complex64"},
+    "disk": {"cache": "disk", "cache_dtype": "complex64"},
+    "ram": {"cache": "ram", "cache_dtype": "complex64"},
+    "ram half": {"cache": "ram", "cache_dtype": "half"},
+}
 
 
 class Source(NamedTuple):
     """What slices are read from, and how."""
 
     files: str  # cold: dropped from the page cache before each pass; warm: read before
-    cache: str  # a mode of data.cache
+    cache: str  # of CACHES
     workers: int
     reads: str  # config: as the config asks; plain: one slice, all rows, no variation
 
 
-def cache_modes() -> list[str]:
-    """The modes that data.cache offers; where it offers none, slices are not cached."""
-    annotation = Data.model_fields["cache"].annotation
-    return list(get_args(annotation)) if get_origin(annotation) is Literal else [NO_CACHE]
-
-
-def cache_value(mode: str) -> str | None:
-    """What data.cache is set to for a mode: nothing, where it is no choice of modes."""
-    return mode if mode in get_args(Data.model_fields["cache"].annotation) else None
-
-
 def as_read(config: Config, source: Source) -> Config:
     """The config with a source's cache and workers, and no last step."""
-    values = {"cache": cache_value(source.cache), "num_workers": source.workers}
+    values = CACHES[source.cache] | {"num_workers": source.workers}
     if source.reads == "plain":
         values |= {"adjacent_slices": 1, "crop_rows": None, "augment": Augment()}
     return changed(config, data=values, train={"steps": ENDLESS})
@@ -56,14 +54,20 @@ def measure_reading(
     config: Config, volumes: list[Volume], device: str, source: Source, seconds: float
 ) -> dict[str, Any]:
     """Seconds per slice: passes over all volumes by one running loader, the first left out."""
-    config = as_read(config, source)
-    loader = training_loader(config, volumes, Process(torch.device(device)))
+    config, process = as_read(config, source), Process(torch.device(device))
+    with tempfile.TemporaryDirectory() as folder:
+        config = changed(config, data={"cache_dir": Path(folder)})
+        with cached(volumes, config, process) as kept:
+            return time_passes(training_loader(config, kept, process), volumes, source, seconds)
+
+
+def time_passes(loader: Feed, volumes: list[Volume], source: Source, seconds: float) -> dict[str, Any]:
+    """A `Timing` of a slice; before each pass, files that are to be cold are dropped."""
     batches = loader.batch_sampler.batches_per_epoch
     queued = 2 * source.workers  # read ahead while nobody looked: in no duration
     counted = max(batches - queued, 1)
     iterator = iter(loader)
-    warm_up = 1 if source.cache == NO_CACHE else 2 + source.workers  # so that each worker fills its cache
-    first = _pass(iterator, batches * warm_up)
+    first = _pass(iterator, batches)
     durations: list[float] = []
     started = time.perf_counter()
     while len(durations) < LEAST or time.perf_counter() - started < seconds:
@@ -143,8 +147,10 @@ def reading_cost(config: Config, volumes: list[Volume], source: Source) -> Cost:
         count, rows, columns = volume.kspace_shape
         target = 4 * volume.recon_size[0] * volume.recon_size[1]
         slices += count
-        if source.cache != NO_CACHE:  # read and written
-            moved += 2 * count * (8 * (2 * half + 1) * volume.recon_size[0] * columns + target)
+        if source.cache != NO_CACHE:  # read, and written as complex64
+            bytes_moved = 8 + (4 if CACHES[source.cache]["cache_dtype"] == "half" else 8)
+            samples = (2 * half + 1) * volume.recon_size[0] * columns
+            moved += count * (bytes_moved * samples + 2 * target)
             continue
         for k in range(count):
             distinct = min(k + half, count - 1) - max(k - half, 0) + 1
