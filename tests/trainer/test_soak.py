@@ -10,8 +10,8 @@ import pytest
 from tests.trainer.conftest import write_config
 from tests.trainer.test_faults import begin
 
-SLACK = 12  # MiB: of what Python and the allocators may still settle
-OPTIONS = ["train.validate_every=250", "train.save_every=100", "train.log_every=20", "data.num_workers=2"]
+SLACK = 4  # MiB: of what Python and the allocators still settle
+OPTIONS = ["train.validate_every=50", "train.save_every=100", "train.log_every=20", "data.num_workers=2"]
 
 
 def measure(pid: int) -> dict[str, float]:
