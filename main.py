@@ -135,7 +135,7 @@ def reconstruct(run: Path, source: Path, out: Path, overrides: list[str], device
     with distributed.group(process):
         written = reconstruct(found, source, out, process=process, **options)
     if process.main:
-        print(*written, sep="\n")
+        print(*(shown(str(path)) for path in written), sep="\n")
     return 0
 
 
@@ -534,6 +534,7 @@ def _console(quiet: bool = False) -> None:
     from tqdm import tqdm
 
     logger.remove()
+    logger.configure(patcher=lambda record: record.update(message=shown(record["message"])))
     logger.add(
         lambda text: tqdm.write(text, file=sys.stderr, end=""),
         format="<dim>{time:HH:mm:ss}</dim> <level>{message}</level>",
@@ -547,7 +548,12 @@ def explain(error: Exception) -> str:
     text = str(error).strip()
     if "in DataLoader worker process" in text:
         text = text.splitlines()[-1].partition(": ")[2]
-    return text
+    return shown(text)
+
+
+def shown(text: str) -> str:
+    """The text with a ? for what a terminal would obey: names of files and in them may hold anything."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
 
 
 def explain_memory(error: RuntimeError) -> str | None:

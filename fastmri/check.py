@@ -7,6 +7,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from fastmri.damage import FileReport, check_file
+from fastmri.opening import printable
 from fastmri.scan import SUFFIXES, list_files
 
 FASTMRI = {  # folder: (volumes, slices) of the single-coil knees
@@ -41,7 +42,9 @@ def check_folder(data: Path) -> CheckReport:
     return CheckReport(
         files=list(reports.values()),
         folders=[_count(folder, [reports[path] for path in paths]) for folder, paths in folders.items()],
-        problems=[f"{path}: {problem}" for path in paths for problem in reports[path].problems],
+        problems=[
+            f"{printable(str(path))}: {problem}" for path in paths for problem in reports[path].problems
+        ],
     )
 
 
@@ -53,7 +56,7 @@ def _folders(data: Path) -> dict[Path, list[Path]]:
         # one of several may be empty, e.g. no validation data
         found[folder] = list_files(folder) if _holds_files(folder) else []
     if not any(found.values()) or _holds_files(data):
-        found[data.parent if data.is_file() else data] = list_files(data)
+        found[data if data.is_dir() else data.parent] = list_files(data)
     return found
 
 
@@ -80,7 +83,7 @@ def format_report(report: CheckReport) -> str:
 def _row(file: FileReport) -> tuple[str, ...]:
     count = len(file.problems)
     what = f"{count} PROBLEM{'S' * (count > 1)}" if count else "ok"
-    name = f"{file.path.parent.name}/{file.path.name}"
+    name = printable(f"{file.path.parent.name}/{file.path.name}")
     if file.volume is None:
         return (name, "", "", "", "", what)
     slices, rows, columns = file.volume.kspace_shape

@@ -9,15 +9,14 @@ import numpy as np
 import torch
 
 from fastmri.fourier import ifft2c
-from fastmri.header import parse_header
 from fastmri.image import center_crop
-from fastmri.volumes import TARGET, Volume, describe_volume, one_line
+from fastmri.inspecting import inspect
+from fastmri.opening import find_dataset, opening, printable, read_number
+from fastmri.volumes import TARGET, Volume, load_mask, read_header
 
 WITH_TARGET = ("singlecoil_train", "singlecoil_val")  # folders
 TARGET_TOLERANCE = 1e-4  # relative, per slice; float32 transforms differ by about 1e-6
 ATTRIBUTE_TOLERANCE = 1e-3  # relative
-# what h5py raises on damaged and foreign files
-DAMAGED = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
 
 
 class FileReport(NamedTuple):
@@ -29,24 +28,18 @@ class FileReport(NamedTuple):
 
 def check_file(path: Path) -> FileReport:
     """Everything that can be said of one file; never raises for what is in it."""
+    named = f"{printable(str(path))}: "
+    volume, notes, problems = None, [], []
     try:
-        volume = describe_volume(path)
-    except DAMAGED as error:
-        text = one_line(error)
-        named = text.startswith(f"{path}: ")
-        return FileReport(
-            path, None, [], [text.removeprefix(f"{path}: ") if named else f"unreadable ({text})"]
-        )
-    notes, problems = [], []
-    try:
-        with h5py.File(path, "r") as file:
+        volume = inspect(path)
+        with opening(path, "unreadable") as file:
             notes += _notes(file, volume)
             problems += _check_shapes(file, volume, path.parent.name)
             mask = _mask(file, volume, problems)
             problems += _check_slices(file, volume, mask)
             problems += _check_attributes(file, volume)
-    except DAMAGED as error:
-        problems.append(f"unreadable ({one_line(error)})")
+    except ValueError as error:
+        problems.append(str(error).removeprefix(named))
     return FileReport(path, volume, notes, problems)
 
 
@@ -54,7 +47,7 @@ def _notes(file: h5py.File, volume: Volume) -> list[str]:
     notes = [origin for origin in ("emulated", "simulated") if origin in file.attrs]
     if not volume.has_target:
         notes.append("undersampled" if volume.has_mask else "no target")
-    if "ismrmrd_header" not in file:
+    if find_dataset(file, "ismrmrd_header") is None:
         notes.append("no header")
     missing = [name for name in ("acquisition", "patient_id") if name not in file.attrs]
     missing += [name for name in ("max", "norm") if volume.has_target and name not in file.attrs]
@@ -65,12 +58,11 @@ def _check_shapes(file: h5py.File, volume: Volume, folder: str) -> list[str]:
     problems = []
     if folder in WITH_TARGET and not volume.has_target:
         problems.append(f"no dataset '{TARGET}', which every file of {folder} needs")
-    if "ismrmrd_header" in file:
-        header = parse_header(bytes(file["ismrmrd_header"][()]))
-        if header.recon[:2] != volume.recon_size:
-            problems.append(
-                f"header says a reconstruction of {header.recon[:2]}, {TARGET} is {volume.recon_size}"
-            )
+    header = read_header(file)
+    if header is not None and header.recon[:2] != volume.recon_size:
+        problems.append(
+            f"header says a reconstruction of {header.recon[:2]}, {TARGET} is {volume.recon_size}"
+        )
     if volume.has_target and file[TARGET].dtype.kind != "f":
         problems.append(f"{TARGET} must be real floating point, is {file[TARGET].dtype}")
     return problems
@@ -80,14 +72,10 @@ def _mask(file: h5py.File, volume: Volume, problems: list[str]) -> np.ndarray | 
     """The mask, bool (columns,), where there is one that fits; else its problem is added."""
     if not volume.has_mask:
         return None
-    columns = volume.kspace_shape[2]
-    mask = np.asarray(file["mask"]).astype(bool).ravel()
-    if mask.size != columns:
-        problems.append(f"mask must have {columns} entries, one per column, has {mask.size}")
-    elif not mask.any():
-        problems.append("mask keeps no column")
-    else:
-        return mask
+    try:
+        return load_mask(file, volume.kspace_shape[2])
+    except ValueError as error:
+        problems.append(str(error))
     return None
 
 
@@ -146,7 +134,8 @@ def _check_attributes(file: h5py.File, volume: Volume) -> list[str]:
         largest, squares = max(largest, float(target.max())), squares + float((target**2).sum())
     problems = []
     for name, true in (("max", largest), ("norm", squares**0.5)):
-        given = float(file.attrs.get(name, true))
+        stated = read_number(file, name)
+        given = true if stated is None else stated
         # a target that is not finite has been named already
         if np.isfinite(true) and not abs(given - true) <= ATTRIBUTE_TOLERANCE * abs(true):
             problems.append(f"attribute {name} is {given:.6g}, that of {TARGET} is {true:.6g}")

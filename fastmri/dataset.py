@@ -12,6 +12,7 @@ from fastmri.fourier import ifft1c
 from fastmri.hybrid import read_hybrid, read_truth
 from fastmri.image import center_crop
 from fastmri.masks import MaskSettings, evaluation_mask, training_mask
+from fastmri.opening import printable
 from fastmri.physics import masked_scale
 from fastmri.slices import Batch, Drawn, Slice, undersample
 from fastmri.volumes import Volume
@@ -101,7 +102,11 @@ def list_slices(volumes: list[Volume]) -> list[tuple[Volume, int]]:
 def make_slice(
     volume: Volume, slice_num: int, hybrid: Tensor, mask: Tensor, target: Tensor | None, acceleration: int
 ) -> Slice:
-    """A slice of hybrid data (C, h, W) under a mask (W,)."""
+    """A slice of hybrid data (C, h, W) under a mask (W,). Raises ValueError if they are not finite."""
+    if not torch.view_as_real(hybrid).sum().isfinite():  # a sum is quick, and finite where its terms are
+        raise ValueError(
+            f"{printable(volume.path)}: kspace is NaN or infinite in slice {slice_num} or beside it"
+        )
     return undersample(_describe(volume, slice_num, hybrid, mask, target, acceleration))
 
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
+from fastmri.opening import check_regular, get_dataset
+
 
 class Place(NamedTuple):
     """Where the samples of a dataset lie."""
@@ -24,12 +26,12 @@ class Place(NamedTuple):
 def read_slice(path: str | Path, dataset: str, slice_num: int, out: np.ndarray, first_row: int = 0) -> None:
     """Fill `out`, of a slice's shape and in one piece; the rows from `first_row` on come first.
 
-    Raises what h5py raises.
+    Raises what h5py raises, and ValueError where the dataset is not in the file itself.
     """
     place = find_place(path, dataset)
     if place is None or place.dtype != out.dtype:
         with h5py.File(path, "r") as file:
-            out[...] = np.roll(file[dataset][slice_num], -first_row, axis=0)
+            out[...] = np.roll(get_dataset(file, dataset)[slice_num], -first_row, axis=0)
         return
     if place.shape[1:] != out.shape or slice_num >= place.shape[0]:
         raise OSError(f"{dataset} has become {place.shape}: no slice {slice_num} of {out.shape} is in it")
@@ -52,6 +54,7 @@ def read_bytes(path: str | Path, start: int, parts: list[np.ndarray]) -> None:
 def find_place(path: str | Path, dataset: str) -> Place | None:
     """Where a dataset of slices lies; None where it is in pieces, compressed or in another file."""
     stat = os.stat(path)
+    check_regular(stat)
     return _find_place(str(path), dataset, (stat.st_ino, stat.st_size, stat.st_mtime_ns))
 
 
@@ -59,6 +62,6 @@ def find_place(path: str | Path, dataset: str) -> Place | None:
 def _find_place(path: str, dataset: str, state: tuple[int, int, int]) -> Place | None:
     """`state`: of the file, so that another under the same name is looked at anew."""
     with h5py.File(path, "r") as file:
-        found = file[dataset]
+        found = get_dataset(file, dataset)
         start = found.id.get_offset()
         return None if start is None else Place(start, found.dtype, found.shape)

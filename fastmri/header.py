@@ -3,8 +3,14 @@
 import xml.etree.ElementTree as ElementTree
 from typing import NamedTuple
 
+import defusedxml
+import defusedxml.ElementTree
+
+from fastmri.opening import LARGEST_HEADER, one_line
+
 NAMESPACE = "http://www.ismrm.org/ISMRMRD"
 _ENCODING = "encoding/{space}/matrixSize/{axis}"
+_DIGITS = 9  # more are no count of columns, and int() takes long over thousands
 _LIMITS = "encoding/encodingLimits/kspace_encoding_step_1/{name}"
 
 
@@ -24,17 +30,26 @@ class Header(NamedTuple):
 
 
 def parse_header(xml: bytes) -> Header:
-    """Read an ISMRMRD header; raises ValueError that names the missing or malformed element."""
+    """Read an ISMRMRD header; raises ValueError that names the missing or malformed element.
+
+    One that defines entities is refused: they grow beyond memory, or name files to read.
+    """
+    if len(xml) > LARGEST_HEADER:
+        raise ValueError(f"ismrmrd_header must be at most {LARGEST_HEADER} bytes, has {len(xml)}")
     try:
-        root = ElementTree.fromstring(xml)
-    except ElementTree.ParseError as error:
-        raise ValueError(f"ismrmrd_header is not XML: {error}") from None
+        root = defusedxml.ElementTree.fromstring(xml, forbid_dtd=True)
+    except defusedxml.DefusedXmlException as error:
+        raise ValueError(f"ismrmrd_header holds a {type(error).__name__}, which is not allowed") from None
+    # an encoding that is not known, or that is not ASCII's for ASCII, is no syntax error
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise ValueError(f"ismrmrd_header is not XML: {one_line(error)}") from None
 
     def number(path: str) -> int:
         node = root.find("/".join(f"{{{NAMESPACE}}}{tag}" for tag in path.split("/")))
-        if node is None or not (node.text or "").strip().isdigit():
+        text = "" if node is None else (node.text or "").strip()
+        if not (text.isdecimal() and len(text) <= _DIGITS):
             raise ValueError(f"ismrmrd_header has no number at {path}")
-        return int(node.text)
+        return int(text)
 
     def matrix(space: str) -> tuple[int, int, int]:
         return tuple(number(_ENCODING.format(space=space, axis=axis)) for axis in "xyz")

@@ -5,7 +5,8 @@ from torch import Tensor, fft
 
 from fastmri.direct import read_slice
 from fastmri.image import crop_start
-from fastmri.volumes import TARGET, Volume, naming
+from fastmri.opening import naming
+from fastmri.volumes import TARGET, Volume
 
 
 def read_hybrid(volume: Volume, slice_num: int, adjacent_slices: int) -> Tensor:

@@ -107,7 +107,8 @@ def masked_scale(hybrid: Tensor, mask: Tensor) -> Tensor:
     measured = fft.ifftshift(apply_mask(hybrid, mask), dim=-1)
     image = fft.ifft(measured, norm="ortho").flatten()
     parts = image.numpy()
-    power = parts.real**2 + parts.imag**2
+    with np.errstate(over="ignore", invalid="ignore"):  # of samples that no receiver gives
+        power = parts.real**2 + parts.imag**2
     highest = np.flatnonzero(power >= (1 - 1e-5) * power.max())
     scale = image[torch.from_numpy(highest)].abs().amax() if len(highest) else torch.zeros(())
     return torch.where(scale > 0, scale, torch.ones_like(scale)).view(1, 1, 1)

@@ -1,6 +1,7 @@
 """Which volumes a folder holds: scanned once, remembered in JSON, filtered afterwards."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +9,24 @@ from loguru import logger
 from tqdm import tqdm
 
 from fastmri.atomic import replacing
-from fastmri.volumes import Volume, describe_volume
+from fastmri.inspecting import inspect
+from fastmri.opening import naming
+from fastmri.volumes import Volume
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2  # of the rules too: what an earlier one let in is looked at again
 SUFFIXES = (".h5", ".hdf5")
 
 
 def list_files(source: Path) -> list[Path]:
-    """The HDF5 files of a folder, or the file itself, sorted by name. Raises ValueError if there is none."""
-    if source.is_file():
-        return [source]
+    """All that a folder names as HDF5, whatever it is, or the file itself, sorted by name.
+
+    Raises ValueError if there is none.
+    """
     if not source.is_dir():
-        raise ValueError(f"{source}: no such file or folder")
-    files = sorted(path for path in source.iterdir() if path.suffix in SUFFIXES and path.is_file())
+        if not os.path.lexists(source):
+            raise ValueError(f"{source}: no such file or folder")
+        return [source]
+    files = sorted(path for path in source.iterdir() if path.suffix in SUFFIXES)
     if not files:
         raise ValueError(f"{source}: holds no .h5 file")
     return files
@@ -35,10 +41,10 @@ def scan_volumes(source: Path, cache: Path | None = None) -> list[Volume]:
     known = _read_cache(cache)
     volumes, fresh = [], {}
     for path in tqdm(files, desc=f"scan {source.name}", unit="file", leave=False, disable=len(files) < 20):
-        key = _key(path)
         try:
+            key = _key(path)
             # the cache may know the file from another directory, or by another name
-            volume = _volume(known[key] | {"path": str(path)}) if key in known else describe_volume(path)
+            volume = _volume(known[key] | {"path": str(path)}) if key in known else inspect(path)
         except ValueError as error:
             logger.warning("left out: {}", error)
             continue
@@ -73,7 +79,8 @@ def sample_indices(count: int, rate: float, seed: int) -> list[int]:
 
 
 def _key(path: Path) -> str:
-    stat = path.stat()
+    with naming(path):
+        stat = path.stat()
     return f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
 
 

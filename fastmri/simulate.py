@@ -12,7 +12,8 @@ import torch
 from tqdm import tqdm
 
 from fastmri.phantom.scan import draw_acquired, draw_subject, measure
-from fastmri.volumes import ACQUISITIONS, write_volume
+from fastmri.volumes import ACQUISITIONS
+from fastmri.writing import write_volume
 
 SMALLEST = 32  # below, a knee is no longer one
 FIRST_NUMBER = 1_000_001

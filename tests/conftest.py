@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from fastmri.emulate import emulate
-from fastmri.volumes import write_volume
+from fastmri.writing import write_volume
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # what is tested must hold on a CPU; see test_cuda.py
 SHARED = Path(__file__).resolve().parents[2] / "shared"

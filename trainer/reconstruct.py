@@ -13,9 +13,10 @@ from config.schema import Config
 from custom_nn.model import ZeroFilled
 from fastmri.atomic import replacing
 from fastmri.dataset import Slice, collate, make_slice, read_hybrid, to_device
+from fastmri.inspecting import inspect
 from fastmri.physics import middle_slice
 from fastmri.scan import scan_volumes
-from fastmri.volumes import Volume, describe_volume, read_target
+from fastmri.volumes import Volume, read_target
 from trainer import checkpoint
 from trainer.distributed import Process, gather
 from trainer.draws import evaluation_draws
@@ -55,9 +56,9 @@ def reconstruct(
     config = run.config
     if samples > 1 and not run.stochastic:
         raise ValueError(f"--samples {samples}: {run.name} draws no noise, it has one sample")
-    volumes = scan_volumes(source) if source.is_dir() else [describe_volume(source)]
-    plans = [(volume, choose_sampling(volume, acceleration, config)) for volume in volumes]
+    volumes = scan_volumes(source) if source.is_dir() else [inspect(source)]
     _check_requests(volumes, out, slice_num)
+    plans = _plan(volumes, acceleration, config)
     models = load_models(run, sorted({sampling.acceleration for _, sampling in plans}), process)
     out.mkdir(parents=True, exist_ok=True)
     calibrations, written = run_calibration(run, samples), []
@@ -89,6 +90,21 @@ def load_models(run: Run, accelerations: list[int], process: Process) -> dict[in
         return dict.fromkeys(accelerations, checkpoint.load_model(run.found, run.config, process.device))
     weights = weights_of_files(accelerations, run.config, process)
     return {r: build_method(run.name, weights, r, run.config) for r in accelerations}
+
+
+def _plan(volumes: list[Volume], acceleration: int | None, config: Config) -> list[tuple[Volume, Sampling]]:
+    """How each volume is sampled; of several, those of which it can't be told are named and left out."""
+    plans, faults = [], []
+    for volume in volumes:
+        try:
+            plans.append((volume, choose_sampling(volume, acceleration, config)))
+        except ValueError as error:
+            faults.append(error)
+    if not plans:
+        raise faults[0]
+    for fault in faults:
+        logger.warning("left out: {}", fault)
+    return plans
 
 
 def _check_requests(volumes: list[Volume], out: Path, slice_num: int | None) -> None:

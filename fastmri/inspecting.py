@@ -1,0 +1,81 @@
+"""Files described in a process apart: a broken one can make HDF5 loop for ever, crash or take all memory.
+
+The process is started once, by the first file that is not known yet, and ends when it has had nothing to do.
+"""
+
+import os
+import resource
+import signal
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from fastmri.opening import printable
+from fastmri.volumes import Volume, describe_volume
+
+SECONDS = 60.0  # for one file: milliseconds on a disk, seconds on a network that is slow
+IDLE = 60.0  # seconds
+MEMORY = 2**33  # bytes of addresses, of which some go to libraries
+
+
+class _Inspector:
+    """The process, and this end of the pipe to it."""
+
+    def __init__(self):
+        context = get_context("spawn")  # a fork would take along threads and what they hold
+        self.parent = os.getpid()
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_describe_files, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    @property
+    def usable(self) -> bool:
+        return self.parent == os.getpid() and self.process.is_alive()
+
+    def describe(self, path: str) -> Volume | ValueError:
+        self.connection.send(path)
+        if self.connection.poll(SECONDS):
+            return self.connection.recv()
+        self.process.kill()
+        return ValueError(f"HDF5 does not come back from it in {SECONDS:g} s")
+
+
+_inspectors: list[_Inspector] = []  # of this process: one at the most
+
+
+def inspect(path: str | Path) -> Volume:
+    """`describe_volume`, whatever the file does to HDF5. Raises ValueError in one line."""
+    whole, name = os.path.abspath(path), printable(str(path))  # the process stays in the folder it began in
+    for attempt in range(2):
+        try:
+            found = _inspector().describe(whole)
+            break
+        except (EOFError, ConnectionError):  # it had ended for want of work; or this very file ended it
+            _inspectors.clear()
+            if attempt:
+                found = ValueError("HDF5 crashes on it")
+    if isinstance(found, Volume):
+        return found._replace(path=str(path))
+    raise ValueError(f"{name}: {str(found).removeprefix(f'{printable(whole)}: ')}")
+
+
+def _inspector() -> _Inspector:
+    if not (_inspectors and _inspectors[0].usable):
+        _inspectors[:] = [_Inspector()]
+    return _inspectors[0]
+
+
+def _describe_files(connection: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells of it, and ends this process
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    try:
+        while connection.poll(IDLE):
+            path = connection.recv()
+            try:
+                connection.send(describe_volume(path))
+            except ValueError as error:
+                connection.send(error)
+    except (EOFError, ConnectionError):
+        pass  # the parent is gone
