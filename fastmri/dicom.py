@@ -2,20 +2,28 @@
 
 import re
 import struct
+import warnings
+import zlib
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pydicom
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+from fastmri.opening import LARGEST_SIDE, MOST_VOXELS, printable
 from fastmri.pictures import Pictures, first_line
 
 # what pydicom and its decoders raise on damaged files and on codecs that are not installed
 DAMAGED = (
     OSError, EOFError, ValueError, KeyError, AttributeError, TypeError,
-    NotImplementedError, RuntimeError, struct.error, pydicom.errors.InvalidDicomError,
+    NotImplementedError, RuntimeError, OverflowError, MemoryError, zlib.error, struct.error,
+    pydicom.errors.InvalidDicomError,
 )  # fmt: skip
+MOST_INFLATED = 2**28  # bytes of a deflated file: a large image, many times over
 TAGS = [
     "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "EchoTime", "SliceLocation", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "SeriesDescription", "ScanningSequence",
@@ -88,16 +96,48 @@ def _pictures(frames: list[Frame]) -> Pictures:
 def read_frame(path: Path, name: str) -> Frame:
     """Read a header; raises ValueError with the reason if the file holds no single image."""
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
-        if "Rows" not in header or "Columns" not in header:
-            raise ValueError("DICOM without an image")
-        if int(header.get("NumberOfFrames") or 1) > 1:
-            raise ValueError("multi-frame DICOM; convert it to single frames or to NIfTI first")
-        if int(header.get("SamplesPerPixel") or 1) != 1:
-            raise ValueError("colour DICOM; only grey images are MR magnitudes")
-        return _frame(path, name, header)
+        _check_inflated(path)
+        with _silent():
+            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS)
+            return _frame(path, name, _check_image(header))
     except DAMAGED as error:
         raise ValueError(_reason(error)) from None
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """pydicom's warnings quote what files hold, of many lines each and characters that terminals obey."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _check_inflated(path: Path) -> None:
+    """Raises ValueError if a deflated file becomes too large: pydicom inflates it at once."""
+    with open(path, "rb") as file, _silent():
+        if file.read(132)[128:] != b"DICM":
+            return  # without the magic nothing says that it is deflated
+        file.seek(0)
+        preamble = pydicom.filereader.read_preamble(file, force=False)
+        meta = pydicom.filereader._read_file_meta_info(file)
+        if preamble is None or meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+            return
+        inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(file.read(), MOST_INFLATED + 1)
+    if len(inflated) > MOST_INFLATED:
+        raise ValueError(f"deflated DICOM of more than {MOST_INFLATED} bytes")
+
+
+def _check_image(header: pydicom.Dataset) -> pydicom.Dataset:
+    """The header, if it is that of one grey image."""
+    if "Rows" not in header or "Columns" not in header:
+        raise ValueError("DICOM without an image")
+    if int(header.get("NumberOfFrames") or 1) > 1:
+        raise ValueError("multi-frame DICOM; convert it to single frames or to NIfTI first")
+    if int(header.get("SamplesPerPixel") or 1) != 1:
+        raise ValueError("colour DICOM; only grey images are MR magnitudes")
+    if not 0 < max(int(header.Rows), int(header.Columns)) <= LARGEST_SIDE:
+        raise ValueError(f"DICOM of {int(header.Rows)}x{int(header.Columns)}; at most {LARGEST_SIDE} a side")
+    return header
 
 
 def _reason(error: Exception) -> str:
@@ -113,13 +153,20 @@ def _frame(path: Path, name: str, header: pydicom.Dataset) -> Frame:
         path=path,
         name=name,
         series=series,
-        echo_time=None if echo_time is None else float(echo_time),
+        echo_time=None if echo_time is None else _finite(float(echo_time)),
         subject=str(header.get("PatientID") or header.get("StudyInstanceUID") or series),
         acquisition=_label(header),
         size=(int(header.Rows), int(header.Columns)),
         orientation=tuple(round(float(cosine), 2) for cosine in orientation) if orientation else None,
-        position=_position(header),
+        position=_finite(_position(header)),
     )
+
+
+def _finite(value: float) -> float:
+    """The value; one that isn't finite has no place in an order."""
+    if not np.isfinite(value):
+        raise ValueError(f"DICOM with {value} for a position or time")
+    return value
 
 
 def _label(header: pydicom.Dataset) -> str:
@@ -143,6 +190,8 @@ def _position(header: pydicom.Dataset) -> float:
 def why_no_volume(frames: list[Frame]) -> str | None:
     """Why the files of one series and echo, ordered by position, are not one stack of slices."""
     sizes = sorted({frame.size for frame in frames})
+    if len(frames) * max(rows * columns for rows, columns in sizes) > MOST_VOXELS:
+        return f"series of {len(frames)} files is too large; at most {MOST_VOXELS} voxels are allowed"
     if len(sizes) > 1:
         text = ", ".join(f"{rows}x{columns}" for rows, columns in sizes)
         return f"series of {len(frames)} files mixes image sizes {text}"
@@ -159,11 +208,14 @@ def why_no_volume(frames: list[Frame]) -> str | None:
 def read_pixels(frame: Frame) -> np.ndarray:
     """The image (H, W) as displayed, row 0 on top, after the rescale of its header."""
     try:
-        dataset = pydicom.dcmread(frame.path)
-        pixels = dataset.pixel_array
-        slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+        with _silent(), np.errstate(all="ignore"):  # values are looked at when the volume is whole
+            dataset = pydicom.dcmread(frame.path)
+            pixels = dataset.pixel_array
+            slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
+            if pixels.shape != frame.size:
+                raise ValueError(f"pixels of {pixels.shape}, where its header says {frame.size}")
+            if slope is None and intercept is None:
+                return pixels
+            return pixels * np.float32(1 if slope is None else slope) + np.float32(intercept or 0)
     except DAMAGED as error:
-        raise ValueError(f"{frame.name} has no readable pixels ({first_line(error)})") from None
-    if slope is None and intercept is None:
-        return pixels
-    return pixels * np.float32(1 if slope is None else slope) + np.float32(intercept or 0)
+        raise ValueError(f"{printable(frame.name)} has no readable pixels ({first_line(error)})") from None

@@ -11,9 +11,11 @@ from loguru import logger
 from tqdm import tqdm
 
 from fastmri.dicom import dicom_volumes, is_dicom_file
+from fastmri.opening import printable
 from fastmri.pictures import Pictures, array_pictures, is_array_file
-from fastmri.rescan import SMALLEST, check_images, emulate_scan, matrix_of
-from fastmri.volumes import write_volume
+from fastmri.rescan import check_images, emulate_scan, matrix_of
+from fastmri.volumes import SMALLEST_SIDE
+from fastmri.writing import write_volume
 
 SPLITS = ("train", "val")
 
@@ -56,7 +58,7 @@ def import_images(
     if source.is_file() and found.ignored:
         raise ValueError(f"{source}: is no DICOM, NIfTI (.nii, .nii.gz) or .npy file")
     for path, reason in found.skipped:
-        logger.warning("{}: {}", path, reason)
+        logger.warning("{}: {}", printable(str(path)), reason)
     try:
         report = _write_all(
             found, out, split, val_fraction, snr=snr, seed=seed, matrix=matrix, acquisition=acquisition
@@ -84,7 +86,7 @@ def _write_all(found: _Found, out: Path, split: str | None, val_fraction: float,
             patient = f"imported-{firsts.get(pictures.subject, current)}"
             _import_one(pictures, path, patient, **options)
         except ValueError as error:
-            logger.warning("{}: {}", pictures.path, error)
+            logger.warning("{}: {}", printable(str(pictures.path)), error)
             skipped.append((pictures.path, str(error)))
         else:
             written.append(path)
@@ -108,8 +110,8 @@ def _check_options(source, out, snr, seed, matrix, slice_axis, val_fraction, spl
     ]
     sides = () if matrix is None else (matrix,) if isinstance(matrix, int) else matrix
     # the centre of an even spectrum has no odd crop with the zero frequency at its own centre
-    even = all(side >= SMALLEST and side % 2 == 0 for side in sides) and len(sides) <= 2
-    rules.append((even, f"matrix must be even and at least {SMALLEST} a side, is {matrix}"))
+    even = all(side >= SMALLEST_SIDE and side % 2 == 0 for side in sides) and len(sides) <= 2
+    rules.append((even, f"matrix must be even and at least {SMALLEST_SIDE} a side, is {matrix}"))
     for right, message in rules:
         if not right:
             raise ValueError(message)
@@ -141,7 +143,7 @@ def _import_one(pictures: Pictures, path: Path, patient: str, *, snr, seed, matr
         images = images.astype(np.float32)
     check_images(images)
     size = matrix_of(images.shape[1:], matrix)
-    words = np.frombuffer(hashlib.sha256(pictures.name.encode()).digest(), dtype=np.uint32)
+    words = np.frombuffer(hashlib.sha256(os.fsencode(pictures.name)).digest(), dtype=np.uint32)
     raw = emulate_scan(images, size=size, snr=snr, rng=np.random.default_rng([seed, *words.tolist()]))
     phase = "phase of the input" if np.iscomplexobj(images) else "smooth random phase"
     write_volume(
@@ -153,7 +155,7 @@ def _import_one(pictures: Pictures, path: Path, patient: str, *, snr, seed, matr
         attributes={
             "patient_id": patient,
             "emulated": f"single-coil k-space emulated from images, {phase}, complex Gaussian noise",
-            "source": pictures.name,
+            "source": printable(pictures.name),
             "source_size": "x".join(map(str, images.shape[1:])),
             "seed": seed,
             "snr": snr,

@@ -4,16 +4,18 @@ import numpy as np
 from skimage.filters import threshold_otsu
 
 from fastmri.emulate import RawData, emulate
+from fastmri.volumes import SMALLEST_SIDE
 
 MAX_MAGNITUDE = 1e-3  # the order of fastMRI's knees
-SMALLEST = 11  # pixels a side: the window of the training loss
 LINEAR, QUADRATIC, WAVES = 0.8, 0.5, 0.4  # radians at the edge of the field of view, standard deviations
 
 
 def check_images(images: np.ndarray) -> None:
     """Raise ValueError with the reason if images (S, H, W) can't be a scan."""
-    if min(images.shape[1:]) < SMALLEST:
-        raise ValueError(f"slices of {images.shape[1:]} are too small; {SMALLEST} pixels a side are needed")
+    if min(images.shape[1:]) < SMALLEST_SIDE:
+        raise ValueError(
+            f"slices of {images.shape[1:]} are too small; {SMALLEST_SIDE} pixels a side are needed"
+        )
     broken = images.size - np.count_nonzero(np.isfinite(images))
     if broken:
         raise ValueError(f"{broken} of {images.size} values are NaN or infinite")
@@ -35,8 +37,8 @@ def matrix_of(size: tuple[int, int], matrix: int | tuple[int, int] | None) -> tu
         want = matrix
     if want[0] > size[0] or want[1] > size[1]:
         raise ValueError(f"images of {size[0]}x{size[1]} are smaller than the matrix asked for, {matrix}")
-    if min(want) < SMALLEST:
-        raise ValueError(f"a matrix of {want[0]}x{want[1]} is too small; {SMALLEST} a side are needed")
+    if min(want) < SMALLEST_SIDE:
+        raise ValueError(f"a matrix of {want[0]}x{want[1]} is too small; {SMALLEST_SIDE} a side are needed")
     return want
 
 
