@@ -32,7 +32,8 @@ def check_file(path: Path) -> FileReport:
     volume, notes, problems = None, [], []
     try:
         volume = inspect(path)
-        with opening(path, "unreadable") as file:
+        # what is beyond float32 is named as infinite, and need not be warned of too
+        with opening(path, "unreadable") as file, np.errstate(over="ignore", invalid="ignore"):
             notes += _notes(file, volume)
             problems += _check_shapes(file, volume, path.parent.name)
             mask = _mask(file, volume, problems)

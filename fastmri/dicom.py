@@ -21,9 +21,9 @@ from fastmri.pictures import Pictures, first_line
 DAMAGED = (
     OSError, EOFError, ValueError, KeyError, AttributeError, TypeError,
     NotImplementedError, RuntimeError, OverflowError, MemoryError, zlib.error, struct.error,
-    pydicom.errors.InvalidDicomError,
+    pydicom.errors.InvalidDicomError, pydicom.errors.BytesLengthException,
 )  # fmt: skip
-MOST_INFLATED = 2**28  # bytes of a deflated file: a large image, many times over
+MOST_INFLATED = 2**26  # bytes of a deflated file: twice an image of 4096 x 4096
 TAGS = [
     "SeriesInstanceUID", "StudyInstanceUID", "PatientID", "EchoTime", "SliceLocation", "InstanceNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "SeriesDescription", "ScanningSequence",
@@ -135,8 +135,9 @@ def _check_image(header: pydicom.Dataset) -> pydicom.Dataset:
         raise ValueError("multi-frame DICOM; convert it to single frames or to NIfTI first")
     if int(header.get("SamplesPerPixel") or 1) != 1:
         raise ValueError("colour DICOM; only grey images are MR magnitudes")
-    if not 0 < max(int(header.Rows), int(header.Columns)) <= LARGEST_SIDE:
-        raise ValueError(f"DICOM of {int(header.Rows)}x{int(header.Columns)}; at most {LARGEST_SIDE} a side")
+    size = int(header.Rows), int(header.Columns)
+    if not 0 < min(size) <= max(size) <= LARGEST_SIDE:
+        raise ValueError(f"DICOM of {size[0]}x{size[1]}; at most {LARGEST_SIDE} a side")
     return header
 
 

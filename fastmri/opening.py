@@ -4,6 +4,7 @@ A file may be broken, or made to harm: everything that it says of itself is chec
 taken for it or another file is touched on its behalf.
 """
 
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ LARGEST_CHUNK = 2**29  # bytes: a whole chunk is in memory to read any part of i
 MOST_COMPRESSED = (
     128  # x32 leaves a 32nd of the samples, of which a third may be padding; noise stays as it is
 )
-LARGEST_ATTRIBUTE = 2**16  # bytes: what HDF5 itself allows but where asked to store more
+LARGEST_ATTRIBUTE = 2**12  # bytes: a word, a number or a sentence
 LARGEST_HEADER = 2**20  # bytes; fastMRI's have 5 kB
 MOST_VOXELS = 2**27  # of images to import: 512^3, of which emulating a scan takes some 8 GiB
 KINDS = {"FIFO": stat.S_ISFIFO, "socket": stat.S_ISSOCK, "folder": stat.S_ISDIR}
@@ -95,10 +96,10 @@ def check_samples(dataset: h5py.Dataset, name: str) -> None:
     """Raises ValueError if samples (slices, rows, columns) are more than can be, or than the file holds."""
     if max(dataset.shape[1:]) > LARGEST_SIDE:
         raise ValueError(f"{name} must be at most {LARGEST_SIDE} a side, is {dataset.shape}")
-    declared = int(dataset.dtype.itemsize) * int(np.prod([int(n) for n in dataset.shape], dtype=object))
+    declared = dataset.dtype.itemsize * math.prod(dataset.shape)
     if declared > LARGEST_BYTES:
         raise ValueError(f"{name} must be at most {LARGEST_BYTES} bytes, {dataset.shape} are {declared}")
-    chunk = dataset.dtype.itemsize * int(np.prod(dataset.chunks or (0,), dtype=object))
+    chunk = dataset.dtype.itemsize * math.prod(dataset.chunks or (0,))
     if chunk > LARGEST_CHUNK:
         raise ValueError(f"{name} must be in chunks of at most {LARGEST_CHUNK} bytes, has {chunk}")
     held, most = dataset.id.get_storage_size(), MOST_COMPRESSED if dataset.chunks else 1
@@ -110,7 +111,8 @@ def read_attribute(file: h5py.File, name: str) -> object:
     """An attribute, None where it isn't there. Raises ValueError if it is no attribute but a load."""
     if name not in file.attrs:
         return None
-    size = file.attrs.get_id(name).get_storage_size()
+    stored = file.attrs.get_id(name)
+    size = stored.dtype.itemsize * math.prod(stored.shape or ())
     if size > LARGEST_ATTRIBUTE:
         raise ValueError(f"attribute {name} must be at most {LARGEST_ATTRIBUTE} bytes, has {size}")
     return file.attrs[name]

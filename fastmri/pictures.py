@@ -34,6 +34,8 @@ NIFTI_DAMAGED = (
 )  # fmt: skip
 NIFTI_HEAD = 2**20  # bytes of header and its extensions: comments and the like
 
+LONGEST_REASON = 200  # characters of a library's message
+
 MODALITIES = re.compile(
     r"(?:^|[^A-Z0-9])(FLAIR|MPRAGE|DWI|ADC|SWI|BOLD|T2STAR|T[12](?:W|CE|C|GD)?|PDF?S?W?)(?=$|[^A-Z0-9])"
 )
@@ -78,6 +80,8 @@ def label_from_name(name: str) -> str:
 
 def check_declared(shape: tuple[int, ...], itemsize: int, held: float) -> None:
     """Raises ValueError if an image is more than can be imported, or than its file's `held` bytes."""
+    if not all(isinstance(n, int | np.integer) and not isinstance(n, bool) and n >= 0 for n in shape):
+        raise ValueError(f"shape {shape} is none")
     count = math.prod(int(n) for n in shape)
     if count > MOST_VOXELS:
         raise ValueError(f"is too large, with shape {shape}; at most {MOST_VOXELS} voxels are allowed")
@@ -104,8 +108,6 @@ def _check_npy(file: BinaryIO) -> None:
     if version not in headers:  # 3.0 is for names of fields, which images don't have
         raise ValueError(f"version {version} of the format is not one of numbers")
     shape, _, dtype = headers[version](file)
-    if not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError(f"shape {shape} is none")
     if dtype.hasobject:
         raise ValueError("Python objects are not loaded")
     check_declared(shape, dtype.itemsize, os.fstat(file.fileno()).st_size)
@@ -184,5 +186,5 @@ def shortest_axis(shape: tuple[int, ...], slice_axis: int | None, *, last: bool 
 
 
 def first_line(error: Exception) -> str:
-    """What a library's message says first, for messages of one line."""
-    return printable((str(error).strip() or type(error).__name__).splitlines()[0])
+    """What a library's message says first, for messages of one line; some go on to quote the file."""
+    return printable((str(error).strip() or type(error).__name__).splitlines()[0][:LONGEST_REASON])
