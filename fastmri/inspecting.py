@@ -5,9 +5,9 @@ The process is started once, by the first file that is not known yet, and ends w
 
 import os
 import resource
-import signal
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
+import subprocess
+import sys
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from fastmri.opening import printable
@@ -22,22 +22,28 @@ class _Inspector:
     """The process, and this end of the pipe to it."""
 
     def __init__(self):
-        context = get_context("spawn")  # a fork would take along threads and what they hold
         self.parent = os.getpid()
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_describe_files, args=(theirs,), daemon=True)
-        self.process.start()
+        self.connection, theirs = Pipe()
+        # no fork, which takes threads along, and no spawn, which runs the script of whoever calls again
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "fastmri.inspecting", str(theirs.fileno())],
+            cwd=Path(__file__).parents[1],
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,  # a closed pipe ends it, and no signal to a terminal
+        )
         theirs.close()
 
     @property
     def usable(self) -> bool:
-        return self.parent == os.getpid() and self.process.is_alive()
+        return self.parent == os.getpid() and self.process.poll() is None
 
     def describe(self, path: str) -> Volume | ValueError:
         self.connection.send(path)
         if self.connection.poll(SECONDS):
             return self.connection.recv()
         self.process.kill()
+        self.process.wait()
         return ValueError(f"HDF5 does not come back from it in {SECONDS:g} s")
 
 
@@ -66,8 +72,8 @@ def _inspector() -> _Inspector:
     return _inspectors[0]
 
 
-def _describe_files(connection: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent tells of it, and ends this process
+def describe_files(connection: Connection) -> None:
+    """Answer each path with its Volume, or with why there is none, until nobody asks."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
@@ -78,4 +84,8 @@ def _describe_files(connection: Connection) -> None:
             except ValueError as error:
                 connection.send(error)
     except (EOFError, ConnectionError):
-        pass  # the parent is gone
+        pass  # whoever asked is gone
+
+
+if __name__ == "__main__":
+    describe_files(Connection(int(sys.argv[1])))

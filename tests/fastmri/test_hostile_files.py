@@ -170,7 +170,7 @@ def test_a_file_that_hdf5_never_comes_back_from_is_named_and_the_next_is_read(pa
 def test_a_process_that_ended_is_started_anew(path):
     inspect(path)
     inspecting._inspectors[0].process.kill()
-    inspecting._inspectors[0].process.join()
+    inspecting._inspectors[0].process.wait()
     assert inspect(path).num_slices == 3
 
 

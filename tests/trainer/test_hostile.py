@@ -49,16 +49,22 @@ def test_check_lists_all(hostile_data, capsys):
 
 def test_training_goes_on_with_the_good(hostile_data, tmp_path, capsys):
     config = write_config(tmp_path / "tiny.yaml", hostile_data)
-    assert main(["train", str(config), "train.steps=2", "--out", str(tmp_path / "run")]) == 0
+    assert (
+        main(
+            ["train", str(config), "train.steps=2", "masks.accelerations=[4]", "--out", str(tmp_path / "run")]
+        )
+        == 0
+    )
     told = capsys.readouterr().err
     for part in ("train", "val"):
         assert_told(told, *(f"singlecoil_{part}/{name}" for name in (*KINDS, "fifo", "cut")))
 
 
 def test_validation_scores_the_good(hostile_data, tiny_run, tmp_path, capsys):
-    assert main(["validate", str(tiny_run), f"data.path={hostile_data}", "--out", str(tmp_path / "a")]) == 0
+    command = ["validate", str(tiny_run), "masks.accelerations=[4]"]
+    assert main([*command, f"data.path={hostile_data}", "--out", str(tmp_path / "a")]) == 0
     assert_told(capsys.readouterr().err, *KINDS, "fifo", "cut")
-    assert main(["validate", str(tiny_run), "--out", str(tmp_path / "b")]) == 0
+    assert main([*command, "--out", str(tmp_path / "b")]) == 0
     assert (tmp_path / "a" / "metrics.csv").read_text() == (tmp_path / "b" / "metrics.csv").read_text()
 
 
