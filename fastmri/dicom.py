@@ -1,10 +1,9 @@
-"""DICOM images on disk: one volume for each series and echo, ordered by position."""
+"""One DICOM image on disk: its place in a volume, and its pixels."""
 
 import re
 import struct
 import warnings
 import zlib
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,8 @@ import numpy as np
 import pydicom
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from fastmri.opening import LARGEST_SIDE, MOST_VOXELS, printable
-from fastmri.pictures import Pictures, first_line
+from fastmri.opening import LARGEST_SIDE, printable
+from fastmri.pictures import first_line
 
 # what pydicom and its decoders raise on damaged files and on codecs that are not installed
 DAMAGED = (
@@ -45,11 +44,6 @@ class Frame(NamedTuple):
     position: float  # along the slice normal, mm; only the order matters
 
 
-class DicomVolumes(NamedTuple):
-    volumes: list[Pictures]
-    skipped: list[tuple[Path, str]]
-
-
 def is_dicom_file(path: Path) -> bool:
     """Whether the file says that it is DICOM, by its magic or else by its name."""
     if path.suffix.lower() in (".dcm", ".ima", ".dicom"):
@@ -59,38 +53,6 @@ def is_dicom_file(path: Path) -> bool:
             return file.read(132)[128:] == b"DICM"
     except OSError:
         return False
-
-
-def dicom_volumes(files: list[tuple[Path, str]]) -> DicomVolumes:
-    """Sort DICOM files, (path, name) each, into volumes by their headers; pixels are read later."""
-    groups, skipped = defaultdict(list), []
-    for path, name in files:
-        try:
-            frame = read_frame(path, name)
-        except ValueError as error:
-            skipped.append((path, str(error)))
-        else:
-            groups[frame.series, frame.echo_time].append(frame)
-    volumes = []
-    for frames in groups.values():
-        frames.sort(key=lambda frame: (frame.position, frame.name))
-        reason = why_no_volume(frames)
-        if reason:
-            skipped.append((frames[0].path, reason))
-        else:
-            volumes.append(_pictures(frames))
-    return DicomVolumes(volumes, skipped)
-
-
-def _pictures(frames: list[Frame]) -> Pictures:
-    first = frames[0]
-    return Pictures(
-        path=first.path,
-        name=first.name,
-        subject=first.subject,
-        acquisition=first.acquisition,
-        read=lambda: np.stack([read_pixels(frame) for frame in frames]),
-    )
 
 
 def read_frame(path: Path, name: str) -> Frame:
@@ -186,24 +148,6 @@ def _position(header: pydicom.Dataset) -> float:
         cosines = np.array(cosines, dtype=float)
         return float(np.cross(cosines[:3], cosines[3:]) @ np.array(corner, dtype=float))
     return float(header.get("InstanceNumber") or 0)
-
-
-def why_no_volume(frames: list[Frame]) -> str | None:
-    """Why the files of one series and echo, ordered by position, are not one stack of slices."""
-    sizes = sorted({frame.size for frame in frames})
-    if len(frames) * max(rows * columns for rows, columns in sizes) > MOST_VOXELS:
-        return f"series of {len(frames)} files is too large; at most {MOST_VOXELS} voxels are allowed"
-    if len(sizes) > 1:
-        text = ", ".join(f"{rows}x{columns}" for rows, columns in sizes)
-        return f"series of {len(frames)} files mixes image sizes {text}"
-    if len({frame.orientation for frame in frames}) > 1:
-        return f"series of {len(frames)} files mixes slice orientations (a localizer?)"
-    places = len({frame.position for frame in frames})
-    if places < len(frames):
-        return (
-            f"series of {len(frames)} files has {places} positions (a time series, or magnitude and phase?)"
-        )
-    return None
 
 
 def read_pixels(frame: Frame) -> np.ndarray:

@@ -10,10 +10,11 @@ import numpy as np
 from loguru import logger
 from tqdm import tqdm
 
-from fastmri.dicom import dicom_volumes, is_dicom_file
+from fastmri.dicom import is_dicom_file
 from fastmri.opening import printable
 from fastmri.pictures import Pictures, array_pictures, is_array_file
 from fastmri.rescan import check_images, emulate_scan, matrix_of
+from fastmri.series import dicom_volumes
 from fastmri.volumes import SMALLEST_SIDE
 from fastmri.writing import write_volume
 
