@@ -167,6 +167,18 @@ def test_a_file_that_hdf5_never_comes_back_from_is_named_and_the_next_is_read(pa
     assert inspect(good).num_slices == 3
 
 
+def test_a_file_that_crashes_hdf5_is_named_and_the_next_is_read(path, tmp_path):
+    data = bytearray(path.read_bytes())
+    kind = data.index(b"acquisition\0") + 16  # of the attribute: of varying length, of which kind
+    assert data[kind : kind + 2] == b"\x19\x01"
+    data[kind + 1] = 0x7F
+    path.write_bytes(data)
+    good = write_tiny_volume(tmp_path / "file2.h5")
+    with pytest.raises(ValueError, match=r"file1\.h5: HDF5 crashes on it"):
+        inspect(path)
+    assert inspect(good).num_slices == 3
+
+
 def test_a_process_that_ended_is_started_anew(path):
     inspect(path)
     inspecting._inspectors[0].process.kill()
