@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
 
@@ -39,15 +40,28 @@ def test_imports_follow_the_layers(path):
     assert imports(path) & OURS <= ALLOWED[package]
 
 
-def test_every_import_is_required_or_of_the_standard_library():
+def test_what_is_imported_is_required_and_what_is_required_imported():
     names = {"yaml": "pyyaml", "skimage": "scikit-image", "PIL": "pillow"}
-    required = {
-        line.split(">=")[0].strip()
-        for line in (ROOT / "requirements.txt").read_text().splitlines()
-        if line and not line.startswith("#")
-    }
+    product, _, development = (ROOT / "requirements.txt").read_text().partition("# development")
     foreign = set().union(*map(imports, FILES)) - OURS - sys.stdlib_module_names
-    assert {names.get(name, name) for name in foreign} <= required
+    imported = {names.get(name, name) for name in foreign}
+    behind_torch = {"tensorboard"}  # by torch.utils.tensorboard
+    assert {line.name for line in requirements(product)} == imported | behind_torch
+    for line in requirements(product + development):
+        bounds = {specifier.operator for specifier in line.specifier}
+        assert bounds == {">=", "<"}, line
+
+
+def requirements(text: str) -> list[Requirement]:
+    return [Requirement(line) for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def test_the_constraints_are_within_the_requirements():
+    exact = {line.name.lower(): line for line in requirements((ROOT / "constraints.txt").read_text())}
+    for wanted in requirements((ROOT / "requirements.txt").read_text()):
+        (specifier,) = exact[wanted.name.lower()].specifier
+        assert specifier.operator == "=="
+        assert wanted.specifier.contains(specifier.version), wanted
 
 
 def test_the_command_line_starts_without_the_heavy_libraries():
