@@ -1,6 +1,7 @@
 """Who may import whom, and habits that a reader relies on."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -69,3 +70,10 @@ def test_the_command_line_starts_without_the_heavy_libraries():
     top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
     top |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert not {name.split(".")[0] for name in top} & (OURS | {"torch", "matplotlib", "h5py", "numpy"})
+
+
+def test_the_readme_names_every_file():
+    text = (ROOT / "README.md").read_text().partition("main.py        the only entry")[2]
+    named = set(re.findall(r"\w+", text.partition("```")[0]))
+    files = {path.stem for path in FILES if path.stem != "__init__" and "phantom" not in path.parts}
+    assert {name for name in files if not name.startswith("diagram_")} - named == {"main"}
