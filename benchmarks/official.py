@@ -9,8 +9,10 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,13 +50,13 @@ def drop(folder: Path) -> None:
         os.close(descriptor)
 
 
-def endless(loader: DataLoader):
+def endless(loader: DataLoader) -> Iterator[Any]:
     """Batches of one pass after the other."""
     while True:
         yield from loader
 
 
-def take(batches, count: int) -> float:
+def take(batches: Iterable[Any], count: int) -> float:
     """Seconds that some batches take."""
     started = time.perf_counter()
     for _ in islice(batches, count):

@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import re
 import types
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -45,7 +46,7 @@ UNSEEN = {  # they change no figure
 }
 
 
-def load_config(path: Path, overrides: list[str] = ()) -> Config:
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     """The options of a YAML file, then those of `a.b=value`. Raises ValueError that lists every fault."""
     try:
         content = yaml.load(_read(path), Loader)
@@ -66,7 +67,7 @@ def _read(path: Path) -> str:
     return content.decode()
 
 
-def make_config(content: dict, overrides: list[str] = ()) -> Config:
+def make_config(content: dict, overrides: Sequence[str] = ()) -> Config:
     """A Config from plain values and `a.b=value` overrides."""
     for override in overrides:
         content = _override(content, override)
@@ -121,7 +122,7 @@ def _with(content: dict, groups: list[str], last: str, value: Any) -> dict:
     return content | {groups[0]: _with(inner, groups[1:], last, value)}
 
 
-def _explain(fault: dict) -> str:
+def _explain(fault: Mapping[str, Any]) -> str:
     """One line for one fault: where, what is allowed, what was given."""
     place = [str(part) for part in fault["loc"]]
     if len(place) > 1 and place[0] == "model":  # pydantic inserts the tag of the union

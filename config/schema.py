@@ -30,7 +30,9 @@ class Augment(Options):
 
 def _scan_cache(data: object) -> object:
     """Of runs from before there was a cache of samples, `cache` is the path that is now `scan_cache`."""
-    old = data.get("cache", "") if isinstance(data, dict) else ""
+    if not isinstance(data, dict):
+        return data
+    old = data.get("cache", "")
     if old is None or str(old).endswith(".json"):
         return {"scan_cache": old} | {name: value for name, value in data.items() if name != "cache"}
     return data
@@ -165,10 +167,10 @@ class GenerativeGlobal(Options):
     )
 
 
-class UNet(Options):
-    """fastMRI's U-Net, as a reference."""
+class Levels(Options):
+    """Options of a U-Net."""
 
-    name: Literal["unet"] = "unet"
+    name: str
     channels: int = Field(
         32, ge=1, le=1024, description="features of the first level; doubled at each pooling"
     )
@@ -177,7 +179,13 @@ class UNet(Options):
     data_consistency: bool = Field(False, description="put the measured samples back at the end")
 
 
-class Pix2Pix(UNet):
+class UNet(Levels):
+    """fastMRI's U-Net, as a reference."""
+
+    name: Literal["unet"] = "unet"
+
+
+class Pix2Pix(Levels):
     """U-Net with a super-resolution stage, as a peer."""
 
     name: Literal["pix2pix"] = "pix2pix"

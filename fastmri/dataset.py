@@ -1,6 +1,7 @@
 """Slices as the models see them: hybrid space, masked, one draw of a sampler at a time."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar, overload
 
 import numpy as np
 import torch
@@ -14,25 +15,25 @@ from fastmri.image import center_crop
 from fastmri.masks import MaskSettings, evaluation_mask, training_mask
 from fastmri.opening import printable
 from fastmri.physics import masked_scale
-from fastmri.slices import Batch, Drawn, Slice, undersample
+from fastmri.slices import Drawn, DrawnBatch, Slice, SliceBatch, undersample
 from fastmri.volumes import Volume
 
 
 class TrainingDraw(NamedTuple):
     """What a training sampler asks for: a slice, and the seed of all that is random about it."""
 
-    index: int
+    place: int  # among the slices
     seed: tuple[int, ...]
 
 
 class EvaluationDraw(NamedTuple):
     """What an evaluation sampler asks for: a slice at an acceleration."""
 
-    index: int
+    place: int
     acceleration: int
 
 
-class TrainingSlices(Dataset):
+class TrainingSlices(Dataset[Slice]):
     """Slices with a new mask, acceleration, row crop and variation at every draw."""
 
     def __init__(
@@ -57,7 +58,7 @@ class TrainingSlices(Dataset):
     def draw(self, draw: TrainingDraw) -> Drawn:
         """A slice that is not yet masked."""
         rng = np.random.default_rng(draw.seed)
-        volume, slice_num = self.slices[draw.index]
+        volume, slice_num = self.slices[draw.place]
         hybrid = read_hybrid(volume, slice_num, self.adjacent_slices)
         if self.augmentation.active:
             hybrid = augment(hybrid, self.augmentation, volume.acquired, rng)
@@ -71,7 +72,7 @@ class TrainingSlices(Dataset):
         return _crop_rows(drawn, self.crop_rows, rng)
 
 
-class EvaluationSlices(Dataset):
+class EvaluationSlices(Dataset[Slice]):
     """Slices with the mask that their volume always has at an acceleration."""
 
     def __init__(self, volumes: list[Volume], masks: MaskSettings, *, adjacent_slices: int):
@@ -86,7 +87,7 @@ class EvaluationSlices(Dataset):
 
     def draw(self, draw: EvaluationDraw) -> Drawn:
         """A slice that is not yet masked."""
-        volume, slice_num = self.slices[draw.index]
+        volume, slice_num = self.slices[draw.place]
         hybrid = read_hybrid(volume, slice_num, self.adjacent_slices)
         fraction = self.masks.center_fraction(draw.acceleration)
         mask = evaluation_mask(self.masks.kind, volume.fname, hybrid.shape[-1], draw.acceleration, fraction)
@@ -138,25 +139,41 @@ def _crop_rows(drawn: Drawn, rows: int | None, rng: np.random.Generator) -> Draw
     start = int(rng.integers(height - rows + 1))
     return drawn._replace(
         hybrid=drawn.hybrid[:, start : start + rows],
-        target=drawn.target[:, start : start + rows],
+        target=None if drawn.target is None else drawn.target[:, start : start + rows],
         recon_size=(rows, drawn.recon_size[1]),
     )
 
 
-def collate(slices: list[Batch]) -> Batch:
+@overload
+def collate(slices: Sequence[Slice]) -> SliceBatch: ...
+
+
+@overload
+def collate(slices: Sequence[Drawn]) -> DrawnBatch: ...
+
+
+def collate(slices: Sequence[Slice] | Sequence[Drawn]) -> SliceBatch | DrawnBatch:
     """Slices of equal shape as one batch: tensors stacked, the rest in lists.
 
     Stacked by torch's own collation, which in a loader's process writes straight into shared memory.
     """
-    columns = zip(*slices, strict=True)
-    return type(slices[0])(*(default_collate(c) if isinstance(c[0], Tensor) else _list(c) for c in columns))
+    columns = [_collate_column(column) for column in zip(*slices, strict=True)]
+    return SliceBatch(*columns) if isinstance(slices[0], Slice) else DrawnBatch(*columns)
 
 
-def _list(column: tuple) -> list | None:
+def _collate_column(column: tuple[Any, ...]) -> Any:
+    if isinstance(column[0], Tensor):
+        return default_collate(list(column))
     return None if column[0] is None else list(column)
+
+
+Batch = TypeVar("Batch", SliceBatch, DrawnBatch)
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch with its tensors on a device, copied without waiting."""
-    moved = (v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for v in batch)
-    return type(batch)(*moved)
+    fields = batch._asdict()
+    for name, value in fields.items():
+        if isinstance(value, Tensor):
+            fields[name] = value.to(device, non_blocking=True)
+    return type(batch)(**fields)

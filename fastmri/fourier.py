@@ -1,5 +1,7 @@
 """Centred orthonormal Fourier transforms, for torch tensors."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, fft
 
@@ -24,7 +26,7 @@ def ifft1c(kspace: Tensor, dim: int = -1) -> Tensor:
     return _centred(fft.ifftn, kspace, (dim,))
 
 
-def _centred(transform, x: Tensor, dim: tuple[int, ...]) -> Tensor:
+def _centred(transform: Callable[..., Tensor], x: Tensor, dim: tuple[int, ...]) -> Tensor:
     # only the transformed axes are shifted; the order matters for odd sizes
     return fft.fftshift(transform(fft.ifftshift(x, dim=dim), dim=dim, norm="ortho"), dim=dim)
 

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fastmri.image import image_size
+
 TILE, STRIDE = 96, 32  # pixels
 OCTAVES, DIRECTIONS = 4, 4
 FEATURES = 2 * OCTAVES * DIRECTIONS + 1
@@ -26,7 +28,7 @@ SLICES = 16  # at once
 class TileMoments(NamedTuple):
     """Sums over tiles, from which mean and covariance of their features follow for any union of volumes."""
 
-    count: int
+    tiles: int
     first: np.ndarray  # float64 (FEATURES,)
     second: np.ndarray  # float64 (FEATURES, FEATURES)
 
@@ -51,7 +53,7 @@ def tile_features(images: Tensor) -> Tensor:
     """Features of every tile of images float32 (S, h, w) over their maximum: (S * tiles, FEATURES)."""
     spectrum = torch.fft.fft2(images)[:, None]
     moduli = torch.fft.ifft2(
-        spectrum * wavelet_bank(images.shape[-2:], images.device)
+        spectrum * wavelet_bank(image_size(images), images.device)
     ).abs()  # (S, bands, h, w)
     pooled = [_tiles(images[:, None]), _tiles(moduli), _tiles(moduli**2).sqrt()]
     features = torch.cat(pooled, dim=1).flatten(2)  # (S, FEATURES, tiles)
@@ -112,7 +114,7 @@ def _distances(one: Gaussians, other: Gaussians) -> np.ndarray:
 
 def _gaussians(moments: Sequence[TileMoments], weights: np.ndarray) -> Gaussians:
     """The weighted tiles' mean and covariance."""
-    counts = weights @ np.array([each.count for each in moments])
+    counts = weights @ np.array([each.tiles for each in moments])
     mean = weights @ np.stack([each.first for each in moments]) / counts[:, None]
     second = np.tensordot(weights, np.stack([each.second for each in moments]), axes=1)
     return Gaussians(mean, second / counts[:, None, None] - mean[:, :, None] * mean[:, None])

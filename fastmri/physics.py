@@ -14,7 +14,7 @@ from torch import Tensor, fft
 from torch.nn.functional import avg_pool2d
 
 from fastmri.fourier import ifft1c, spatial_frequency
-from fastmri.image import crop_start
+from fastmri.image import crop_start, image_size
 
 
 def to_hybrid(kspace: Tensor, rows: int) -> Tensor:
@@ -78,7 +78,7 @@ def high_pass(image: Tensor, mask: Tensor, cutoff: float) -> Tensor:
 
     `cutoff` in cycles per pixel, of both axes together.
     """
-    high = spatial_frequency(image.shape[-2:], image.device) >= cutoff
+    high = spatial_frequency(image_size(image), image.device) >= cutoff
     kept = fft.ifftshift(~mask & high, dim=(-2, -1))
     return fft.ifft2(apply_mask(fft.fft2(image), kept))
 

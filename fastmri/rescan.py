@@ -30,16 +30,18 @@ def matrix_of(size: tuple[int, int], matrix: int | tuple[int, int] | None) -> tu
     if matrix is None or matrix == longer:
         return size
     if isinstance(matrix, int):
-        want = tuple(2 * round(side * matrix / longer / 2) for side in size)
+        height, width = (2 * round(side * matrix / longer / 2) for side in size)
         if matrix < longer:  # rounding must not ask for more than there is
-            want = tuple(min(new, side - side % 2) for new, side in zip(want, size, strict=True))
+            height, width = (
+                min(new, side - side % 2) for new, side in zip((height, width), size, strict=True)
+            )
     else:
-        want = matrix
-    if want[0] > size[0] or want[1] > size[1]:
+        height, width = matrix
+    if height > size[0] or width > size[1]:
         raise ValueError(f"images of {size[0]}x{size[1]} are smaller than the matrix asked for, {matrix}")
-    if min(want) < SMALLEST_SIDE:
-        raise ValueError(f"a matrix of {want[0]}x{want[1]} is too small; {SMALLEST_SIDE} a side are needed")
-    return want
+    if min(height, width) < SMALLEST_SIDE:
+        raise ValueError(f"a matrix of {height}x{width} is too small; {SMALLEST_SIDE} a side are needed")
+    return height, width
 
 
 def emulate_scan(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fastmri.fourier import fft1c, spatial_frequency
+from fastmri.image import image_size
 
 RINGS = 32  # from 0 to half a cycle per pixel
 HALF_BAND = RINGS // 2
@@ -44,7 +45,7 @@ def ring_sums(image: Tensor, kspace: Tensor, mask: Tensor, acquired: tuple[int, 
     products = torch.stack([estimate.abs() ** 2, truth.abs() ** 2, (estimate * truth.conj()).real])
     sums = (products.double() * unmeasured).sum(dim=(1, 2))  # (3, H, W)
     rings = torch.zeros(3, RINGS + 1, dtype=torch.float64, device=image.device)
-    return rings.index_add_(1, _ring(image.shape[-2:], image.device).flatten(), sums.flatten(1))
+    return rings.index_add_(1, _ring(image_size(image), image.device).flatten(), sums.flatten(1))
 
 
 def _ring(size: tuple[int, int], device: torch.device) -> Tensor:

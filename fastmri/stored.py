@@ -37,8 +37,8 @@ class Stored(NamedTuple):
             scale = torch.where(scale > 0, scale, torch.ones_like(scale))
             file.write(scale.numpy().tobytes())
             parts = (parts / scale).half()
-        file.write(parts.contiguous().numpy())
-        file.write(target.contiguous().numpy())
+        file.write(parts.contiguous().numpy().data)
+        file.write(target.contiguous().numpy().data)
 
     def read_hybrid(self, slice_num: int, out: Tensor) -> None:
         """Fill complex64 (h, W). Raises OSError if it can't be read."""

@@ -128,7 +128,7 @@ def _frechet(tiles: list[Tiles]) -> dict[str, Any]:
     drawn = frechet_distances(estimates, truths, bootstrap_weights(len(tiles)))
     return {
         "distance": frechet_distance(estimates, truths),
-        "tiles": sum(each.count for each in truths),
+        "tiles": sum(each.tiles for each in truths),
         "interval": percentile_interval(drawn) if len(tiles) > 1 else None,
     }
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmri.phantom.shapes import ramp
+from fastmri.phantom.shapes import Values, ramp
 
 
 class Coil(NamedTuple):
@@ -42,8 +42,8 @@ def sensitivity(coil: Coil, x: np.ndarray, y: np.ndarray, z: float) -> np.ndarra
 def phase(coil: Coil, x: np.ndarray, y: np.ndarray, z: float) -> np.ndarray:
     """Phase in rad at x (1, W), y (H, 1), z mm: a polynomial of second order and a few long waves."""
     u, v, w = x / 80, y / 80, z / 80
-    terms = (1.0, u, v, w, u * u, u * v, v * v, u * w, v * w)
-    angle = sum(float(c) * term for c, term in zip(coil.polynomial, terms, strict=True))
+    terms: tuple[Values, ...] = (1.0, u, v, w, u * u, u * v, v * v, u * w, v * w)
+    angle = np.asarray(sum(float(c) * term for c, term in zip(coil.polynomial, terms, strict=True)))
     for amplitude, *cycles, offset in coil.waves.tolist():
         argument = math.pi * (cycles[0] * u + cycles[1] * v + cycles[2] * w) + offset
         angle = angle + amplitude * np.sin(argument)

@@ -5,7 +5,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from fastmri.phantom.anatomy import Knee
 from fastmri.phantom.bones import plateau
-from fastmri.phantom.shapes import Place, capsule, coverage, ellipse, ellipsoid, ramp, shell
+from fastmri.phantom.shapes import Place, Range, capsule, coverage, ellipse, ellipsoid, ramp, shell
 
 # Courses of the ligaments, mm (x, y, z)
 _ANTERIOR_CRUCIATE = ((8, 17, -14), (-2, -1, 9), 3.6, 4.8)
@@ -45,9 +45,8 @@ def menisci(knee: Knee, place: Place, femur: np.ndarray, tibia: np.ndarray) -> n
 
 def cruciates(place: Place) -> tuple[np.ndarray, np.ndarray]:
     """Anterior and posterior cruciate ligament."""
-    return tuple(
-        coverage(capsule(place, *course), place.pixel) for course in (_ANTERIOR_CRUCIATE, _POSTERIOR_CRUCIATE)
-    )
+    anterior, posterior = (capsule(place, *course) for course in (_ANTERIOR_CRUCIATE, _POSTERIOR_CRUCIATE))
+    return coverage(anterior, place.pixel), coverage(posterior, place.pixel)
 
 
 def collaterals(knee: Knee, place: Place, bones: np.ndarray) -> np.ndarray:
@@ -58,7 +57,9 @@ def collaterals(knee: Knee, place: Place, bones: np.ndarray) -> np.ndarray:
     return np.maximum(share, np.maximum(medial, iliotibial))
 
 
-def _band(place: Place, bones, *, side: int, rows, depth, thickness: float) -> np.ndarray:
+def _band(
+    place: Place, bones: np.ndarray, *, side: int, rows: Range, depth: Range, thickness: float
+) -> np.ndarray:
     """A sheet, its course a smooth line beside the bones."""
     middle, reach = sum(depth) / 2, (depth[1] - depth[0]) / 2
     fade = ramp(abs(place.z - middle), reach + 3, reach - 3)

@@ -90,7 +90,8 @@ def popliteal_vessels(knee: Knee, place: Place) -> tuple[np.ndarray, np.ndarray,
     wave = np.sin(place.y / 26 + knee.vessel_phase)
     depth = -34 - 2.5 * np.cos(place.y / 34 + knee.vessel_phase) + 6 * ramp(place.y, 40, 100)
     rods = ((1 + 3 * wave, depth, 3.4), (5 + 4 * wave, depth - 5, 4.2), (8 + 2 * wave, depth - 9, 2.6))
-    return tuple(ellipse(place.x - x, place.z - z, radius, radius) for x, z, radius in rods)
+    artery, vein, nerve = (ellipse(place.x - x, place.z - z, radius, radius) for x, z, radius in rods)
+    return artery, vein, nerve
 
 
 def small_vessels(knee: Knee) -> tuple[Vessel, ...]:
@@ -109,8 +110,8 @@ def small_vessels(knee: Knee) -> tuple[Vessel, ...]:
 def passage(vessel: Vessel, place: Place) -> Window:
     """The window where a vessel can meet the slice."""
     (x0, y0, z0), (x1, y1, z1) = vessel.start, vessel.end
-    ends = (0.0, 1.0)
+    ends = [0.0, 1.0]
     if abs(z1 - z0) > 10:
-        ends = tuple(min(max((place.z + d - z0) / (z1 - z0), 0), 1) for d in (-4, 4))
+        ends = [min(max((place.z + d - z0) / (z1 - z0), 0), 1) for d in (-4, 4)]
     x, y = (sorted(a + t * (b - a) for t in ends) for a, b in ((x0, x1), (y0, y1)))
     return window(place, x=(x[0] - 3, x[1] + 3), y=(y[0] - 3, y[1] + 3))

@@ -134,7 +134,7 @@ def test_an_epoch_draws_every_slice_once(volumes, batch_size):
     epoch = batches(volumes, batch_size=batch_size).batches_per_epoch
     drawn = list(batches(volumes, batch_size=batch_size, stop=3 * epoch))
     for k in range(3):
-        part = [draw.index for batch in drawn[k * epoch : (k + 1) * epoch] for draw in batch]
+        part = [draw.place for batch in drawn[k * epoch : (k + 1) * epoch] for draw in batch]
         assert sorted(part) == list(range(9))
     assert max(map(len, drawn)) <= batch_size
     assert min(map(len, drawn)) >= min(batch_size, 4) // 2  # no batch is a small rest

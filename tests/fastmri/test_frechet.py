@@ -61,7 +61,7 @@ def test_units_of_the_volume_change_nothing(volume):
 
 def test_tiles_are_96_pixels_every_32(volume):
     wide = np.ones((3, TILE + 64, TILE + 31), np.float32)
-    assert tile_moments(wide, 1.0, CPU).count == 3 * 3 * 1
+    assert tile_moments(wide, 1.0, CPU).tiles == 3 * 3 * 1
     assert moments(volume, 1.0)[0].second.shape == (FEATURES, FEATURES)
     assert tile_moments(np.ones((3, TILE - 1, 200), np.float32), 1.0, CPU) is None
 
