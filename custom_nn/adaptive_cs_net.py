@@ -7,7 +7,7 @@ images turned by the smooth phase, where anatomy is nearly real, and e_phase is 
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from custom_nn.layers import (
     to_complex,
 )
 from custom_nn.model import Noise, Reconstruction
+from custom_nn.modules import Modules
 from fastmri.image import pad_to_multiple
 from fastmri.physics import (
     Measured,
@@ -53,7 +54,8 @@ class Priors(NamedTuple):
 class AdaptiveCSNet(nn.Module):
     """The cascade: `blocks` times a learned, thresholded multi-scale transform around the data residual."""
 
-    stochastic = False
+    name: Literal["adaptive_cs_net"] = "adaptive_cs_net"
+    stochastic: Literal[False] = False
     recomputed = False  # see `checkpoint_blocks`
 
     def __init__(
@@ -74,7 +76,7 @@ class AdaptiveCSNet(nn.Module):
         self.background_level, self.data_consistency = background_level, data_consistency
         # hard data consistency undoes the last one's gradient step
         steps = [gradient_step] * (blocks - 1) + [gradient_step and not data_consistency]
-        self.blocks = nn.ModuleList(
+        self.blocks = Modules(
             Block(adjacent_slices, filters, threshold, normalize, phase_prior, background_prior, step)
             for step in steps
         )
@@ -84,7 +86,7 @@ class AdaptiveCSNet(nn.Module):
         self,
         masked_kspace: Tensor,
         mask: Tensor,
-        noise: Noise,
+        noise: Noise | None,
         scale: Tensor | None = None,
         styles: list[Style] | None = None,
     ) -> Reconstruction:
@@ -95,9 +97,10 @@ class AdaptiveCSNet(nn.Module):
         image = zero_filled(measured)
         data = Measured.of(image, mask)
         for block, style in zip(self.blocks, styles or [unstyled] * len(self.blocks), strict=True):
+            run: Callable[..., Tensor] = block
             if self.recomputed and torch.is_grad_enabled():
-                block = partial(checkpoint, block, use_reentrant=False, preserve_rng_state=False)
-            image = block(image, data, priors, style)
+                run = partial(checkpoint, block, use_reentrant=False, preserve_rng_state=False)
+            image = run(image, data, priors, style)
         image = middle_slice(image)
         if self.data_consistency:
             image = data._replace(samples=middle_slice(data.samples)).put_back(image)
@@ -172,10 +175,10 @@ class ThresholdedTransform(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, filters: list[int], threshold: float, normalize: bool):
         super().__init__()
-        self.analysis = nn.ModuleList(map(conv3x3, [inputs, *filters[:-1]], filters))
-        self.norms = nn.ModuleList(InstanceNorm(count) if normalize else nn.Identity() for count in filters)
-        self.thresholds = nn.ModuleList(SoftThreshold(count, threshold) for count in filters)
-        self.synthesis = nn.ModuleList(map(conv3x3, filters[:0:-1], filters[-2::-1]))
+        self.analysis = Modules(map(conv3x3, [inputs, *filters[:-1]], filters))
+        self.norms = Modules(InstanceNorm(count) if normalize else nn.Identity() for count in filters)
+        self.thresholds = Modules(SoftThreshold(count, threshold) for count in filters)
+        self.synthesis = Modules(map(conv3x3, filters[:0:-1], filters[-2::-1]))
         self.output = conv3x3(filters[0], outputs)
         start_small(self.output)
 

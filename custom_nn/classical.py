@@ -9,6 +9,7 @@ volume. sigpy takes seconds to import, and is imported where it computes.
 from collections.abc import Callable
 from itertools import count
 from math import log2
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ WAVELET, LEVELS = "haar", 3  # by trial: above db2, db4, and 4 levels in PSNR
 class LowPass(nn.Module):
     """The image of the fully sampled centre lines alone, as if no other had been measured."""
 
-    stochastic = False
+    stochastic: Literal[False] = False
 
     def forward(
         self, masked_kspace: Tensor, mask: Tensor, noise: Noise | None, scale: Tensor | None = None
@@ -43,7 +44,7 @@ class TotalVariation(nn.Module):
     Primal-dual hybrid gradient: Chambolle and Pock 2011, J. Math. Imaging Vis. 40, algorithm 1.
     """
 
-    stochastic = False
+    stochastic: Literal[False] = False
 
     def __init__(self, weight: float, iterations: int):
         super().__init__()
@@ -72,7 +73,7 @@ class Wavelet(nn.Module):
     lower at x4.
     """
 
-    stochastic = False
+    stochastic: Literal[False] = False
 
     def __init__(self, weight: float, iterations: int):
         super().__init__()
@@ -110,7 +111,7 @@ def _shifted(shrink: Shrink, period: int) -> Shrink:
     return shifted
 
 
-def _minimize(data: np.ndarray, mask: np.ndarray, iterations: int, **options) -> np.ndarray:
+def _minimize(data: np.ndarray, mask: np.ndarray, iterations: int, **options: Any) -> np.ndarray:
     """sigpy's least squares under its regularisers, from the zero-filled image on.
 
     Not sigpy.mri.app: its sensitivities and 2-D transforms would cost a measured readout's transform per

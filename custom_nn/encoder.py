@@ -15,6 +15,9 @@ MOBILENET_FEATURES = 1280
 class MobileNetEncoder(nn.Module):
     """Mean features of torchvision's MobileNetV2 (Sandler et al., arXiv 1801.04381)."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, frozen: bool):
         super().__init__()
         self.features = mobilenet_v2(weights=None).features.requires_grad_(not frozen)

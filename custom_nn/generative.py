@@ -5,7 +5,7 @@ can change, and a in [0, 1] is the one knob between fidelity and texture: a = 0 
 texture is drawn by noise, and by texture vectors that are read by attention at each place.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,8 @@ class Condition(NamedTuple):
 class Generative(nn.Module):
     """Baseline and texture generator; each draw of noise is another sample of what may have been there."""
 
-    stochastic = True
+    name: Literal["generative"] = "generative"
+    stochastic: Literal[True] = True
 
     def __init__(
         self,

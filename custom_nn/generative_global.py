@@ -6,7 +6,7 @@ proxy network on the truth gives the target of w.
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from custom_nn.adaptive_cs_net import AdaptiveCSNet
 from custom_nn.encoder import MOBILENET_FEATURES, MobileNetEncoder
 from custom_nn.latent import Gaussian, Guidance, gaussian, kl_divergence, standard_normal
 from custom_nn.model import Noise, Reconstruction
+from custom_nn.modules import Modules
 from custom_nn.texture import AdaptiveInstanceNorm, MappingNetwork
 from fastmri.physics import measured_scale, middle_slice, zero_filled
 
@@ -29,7 +30,9 @@ class Encoded(NamedTuple):
 class GenerativeGlobal(nn.Module):
     """The cascade, modulated everywhere by one vector per slice."""
 
-    stochastic = True
+    name: Literal["generative_global"] = "generative_global"
+    stochastic: Literal[True] = True
+    projection: Tensor
 
     def __init__(
         self,
@@ -46,8 +49,8 @@ class GenerativeGlobal(nn.Module):
         self.encoder = MobileNetEncoder(frozen=False)
         self.head = nn.Linear(MOBILENET_FEATURES, 2 * latent)
         self.mapping = MappingNetwork(1, latent, 0, token_width)
-        self.norms = nn.ModuleList(
-            nn.ModuleList(AdaptiveInstanceNorm(count, token_width) for count in cascade["filters"])
+        self.norms = Modules(
+            Modules(AdaptiveInstanceNorm(count, token_width) for count in cascade["filters"])
             for _ in range(cascade["blocks"])
         )
         self.proxy = MobileNetEncoder(frozen=True)
@@ -93,5 +96,7 @@ class GenerativeGlobal(nn.Module):
         return self.mapping(z, z.new_zeros(len(z), 0))[:, 0]
 
 
-def _styled(norms: nn.ModuleList, w: Tensor, noise: Noise, scale: int, features: Tensor) -> Tensor:
+def _styled(
+    norms: Modules[AdaptiveInstanceNorm], w: Tensor, noise: Noise, scale: int, features: Tensor
+) -> Tensor:
     return norms[scale](features, w, noise)

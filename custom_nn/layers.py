@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import BackwardCFunction, FunctionCtx
 from torch.nn import functional as F
 
 NORM_EPSILON = 1e-8
@@ -38,7 +39,7 @@ class _Shrink(torch.autograd.Function):
     """The soft threshold with its derivative from the result's sign: half the passes that autograd takes."""
 
     @staticmethod
-    def forward(ctx, features: Tensor, threshold: Tensor) -> Tensor:
+    def forward(ctx: FunctionCtx, features: Tensor, threshold: Tensor) -> Tensor:
         limit = threshold.to(features.dtype)
         shrunk = features.clamp(-limit, limit)
         torch.sub(features, shrunk, out=shrunk)
@@ -46,7 +47,7 @@ class _Shrink(torch.autograd.Function):
         return shrunk
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: BackwardCFunction, gradient: Tensor) -> tuple[Tensor, Tensor]:
         (shrunk,) = ctx.saved_tensors
         sign = shrunk.sign()
         signed = gradient * sign
@@ -117,4 +118,5 @@ def start_small(conv: nn.Conv2d) -> None:
     """
     with torch.no_grad():
         conv.weight.mul_(0.1)
+        assert conv.bias is not None
         conv.bias.zero_()

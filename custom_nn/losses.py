@@ -99,12 +99,12 @@ def multi_scale_ssim(prediction: Tensor, target: Tensor, scales: int | None = No
     """
     scales = min(scales or len(SCALE_WEIGHTS), possible_scales(min(target.shape[-2:])))
     weights = torch.tensor(SCALE_WEIGHTS[:scales])
-    weights = (weights / weights.sum()).tolist()
+    shares = (weights / weights.sum()).tolist()
     score = torch.ones((), device=prediction.device)
-    for scale, weight in enumerate(weights):
+    for scale, share in enumerate(shares):
         similarity, contrast = _ssim(prediction, target)
         term = similarity if scale == scales - 1 else contrast
-        score = score * term.clamp(min=1e-4) ** weight
+        score = score * term.clamp(min=1e-4) ** share
         prediction, target = _halve(prediction), _halve(target)
     return score.mean()
 

@@ -6,23 +6,25 @@ stage scales its output up: extreme factors are shared between undersampling and
 """
 
 import math
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from custom_nn.layers import conv3x3, double, start_small, to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
+from custom_nn.modules import Modules
 from custom_nn.unet import UNet
 from fastmri.fourier import fft2c, ifft2c
-from fastmri.image import center_fit
+from fastmri.image import center_fit, image_size
 from fastmri.physics import measured_scale, middle_slice, replace_sampled, zero_filled
 
 
 class Pix2Pix(nn.Module):
     """The U-Net at 1/`downsample` of the resolution, and what scales it up; 1: the U-Net alone."""
 
-    stochastic = False
+    name: Literal["pix2pix"] = "pix2pix"
+    stochastic: Literal[False] = False
 
     def __init__(
         self,
@@ -46,13 +48,13 @@ class Pix2Pix(nn.Module):
         self.enlarge = Enlarge(channels, int(math.log2(downsample))) if downsample > 1 else None
 
     def forward(
-        self, masked_kspace: Tensor, mask: Tensor, noise: Noise, scale: Tensor | None = None
+        self, masked_kspace: Tensor, mask: Tensor, noise: Noise | None, scale: Tensor | None = None
     ) -> Reconstruction:
         scale = measured_scale(masked_kspace) if scale is None else scale
         measured = masked_kspace / scale
         image = zero_filled(measured)
-        size = image.shape[-2:]
-        small = resample(image, tuple(-(-side // self.downsample) for side in size))
+        size = height, width = image_size(image)
+        small = resample(image, (-(-height // self.downsample), -(-width // self.downsample)))
         corrected = middle_slice(small) + to_complex(self.unet.correct(to_channels(small)))
         image = resample(corrected, size)
         if self.enlarge is not None:
@@ -68,7 +70,7 @@ class Enlarge(nn.Module):
     def __init__(self, channels: int, doublings: int):
         super().__init__()
         self.enter = conv3x3(2, channels)
-        self.stages = nn.ModuleList(conv3x3(channels, channels) for _ in range(doublings))
+        self.stages = Modules(conv3x3(channels, channels) for _ in range(doublings))
         self.output = conv3x3(channels, 2)
         start_small(self.output)
 
@@ -81,8 +83,8 @@ class Enlarge(nn.Module):
 
 def resample(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Another number of pixels for the same field of view, by the centre of k-space: complex (..., *size)."""
-    before = image.shape[-2:]
-    if before == torch.Size(size):
+    before = image_size(image)
+    if before == tuple(size):
         return image
     gain = math.sqrt(math.prod(size) / math.prod(before))  # the transforms are unitary: values would change
     return ifft2c(center_fit(fft2c(image), size)) * gain

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from custom_nn.layers import conv3x3, double, instance_norm
 from custom_nn.model import Noise
+from custom_nn.modules import Modules
+from fastmri.image import image_size
 
 NOISE_GAIN = 5.0  # strengths start at 0 and grow by a learning rate a step: so much faster than weights
 FAINTEST = 0.1  # least strength of a place: from 0 no gradient leads back
@@ -22,7 +24,7 @@ class MappingNetwork(nn.Module):
         super().__init__()
         self.tokens = nn.Parameter(torch.randn(tokens, width))
         widths = [width + latent + summary, *[width] * layers]
-        self.layers = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
+        self.layers = Modules(map(nn.Linear, widths[:-1], widths[1:]))
 
     def forward(self, z: Tensor, summary: Tensor) -> Tensor:
         count = len(z)
@@ -53,7 +55,7 @@ class TokenAttention(nn.Module):
 
     def forward(self, places: Tensor, w: Tensor) -> Tensor:
         style = self.value(w)  # (N, K, C)
-        if self.query is None:
+        if self.query is None or self.key is None:
             return style.mean(1, keepdim=True)
         asked = self.key(w) @ self.query.weight / self.query.out_features**0.5  # (N, K, C)
         return (places @ asked.mT).softmax(dim=-1) @ style
@@ -74,14 +76,15 @@ class ModulatedConv(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor, w: Tensor, noise: Noise) -> Tensor:
-        size, weight = x.shape[-2:], self.conv.weight
+        size, weight, bias = image_size(x), self.conv.weight, self.conv.bias
+        assert bias is not None
         places = x.permute(0, 2, 3, 1).flatten(1, 2)  # (N, H W, C): a view, if channels come last in memory
         style = self.attend(places, w)
         demodulation = torch.rsqrt((style * style) @ weight.square().sum(dim=(2, 3)).T + 1e-8)
         y = F.conv2d(_as_image(style * places, size), weight, padding=1)
         local = self.attend.query is not None
         y = y * (_as_image(demodulation, size) if local else demodulation.mT[..., None]).to(y.dtype)
-        y = y + inject_noise(self.noise_strength, y, noise) + self.conv.bias[:, None, None].to(y.dtype)
+        y = y + inject_noise(self.noise_strength, y, noise) + bias[:, None, None].to(y.dtype)
         return F.leaky_relu(y, 0.2)
 
 
@@ -122,8 +125,8 @@ class Features(nn.Module):
 
     def __init__(self, channels: int, filters: list[int]):
         super().__init__()
-        self.enter = nn.ModuleList(map(conv3x3, [channels, *filters[:-1]], filters))
-        self.stay = nn.ModuleList(map(conv3x3, filters, filters))
+        self.enter = Modules(map(conv3x3, [channels, *filters[:-1]], filters))
+        self.stay = Modules(map(conv3x3, filters, filters))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         features = []
@@ -146,12 +149,12 @@ class TextureDecoder(nn.Module):
         super().__init__()
         coarse, fine = filters[:0:-1], filters[-2::-1]
         self.bottom = ModulatedConv(filters[-1], filters[-1], width, attention)
-        self.ascend = nn.ModuleList(
+        self.ascend = Modules(
             ModulatedConv(a, b, width, attention) for a, b in zip(coarse, fine, strict=True)
         )
-        self.refine = nn.ModuleList(ModulatedConv(b, b, width, attention) for b in fine)
-        self.pictures = nn.ModuleList(conv3x3(count, 2) for count in filters[::-1])
-        self.strengths = nn.ModuleList(conv3x3(count, 2) for count in filters[::-1])
+        self.refine = Modules(ModulatedConv(b, b, width, attention) for b in fine)
+        self.pictures = Modules(conv3x3(count, 2) for count in filters[::-1])
+        self.strengths = Modules(conv3x3(count, 2) for count in filters[::-1])
         for parameter in (*self.pictures.parameters(), *self.strengths.parameters()):
             nn.init.zeros_(parameter)  # no texture at the start, and no place where it will be stronger
 

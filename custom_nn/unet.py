@@ -1,11 +1,14 @@
 """The reference network: fastMRI's U-Net (Ronneberger et al. 2015; Zbontar et al., arXiv 1811.08839)."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from custom_nn.layers import conv3x3, start_small, to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
+from custom_nn.modules import Modules
 from fastmri.image import pad_to_multiple
 from fastmri.physics import measured_scale, middle_slice, replace_sampled, zero_filled
 
@@ -13,7 +16,8 @@ from fastmri.physics import measured_scale, middle_slice, replace_sampled, zero_
 class UNet(nn.Module):
     """Corrects the zero-filled image; sees nothing of the measured data unless `data_consistency`."""
 
-    stochastic = False
+    name: Literal["unet"] = "unet"
+    stochastic: Literal[False] = False
 
     def __init__(
         self, *, channels: int, pools: int, dropout: float, adjacent_slices: int, data_consistency: bool
@@ -21,16 +25,16 @@ class UNet(nn.Module):
         super().__init__()
         self.data_consistency = data_consistency
         widths = [channels * 2**level for level in range(pools + 1)]
-        self.down = nn.ModuleList(
+        self.down = Modules(
             ConvBlock(a, b, dropout) for a, b in zip([2 * adjacent_slices, *widths[:-1]], widths, strict=True)
         )
-        self.up = nn.ModuleList(UpBlock(a, b) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
-        self.merge = nn.ModuleList(ConvBlock(2 * width, width, dropout) for width in widths[-2::-1])
+        self.up = Modules(UpBlock(a, b) for a, b in zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.merge = Modules(ConvBlock(2 * width, width, dropout) for width in widths[-2::-1])
         self.output = nn.Conv2d(channels, 2, kernel_size=1)
         start_small(self.output)
 
     def forward(
-        self, masked_kspace: Tensor, mask: Tensor, noise: Noise, scale: Tensor | None = None
+        self, masked_kspace: Tensor, mask: Tensor, noise: Noise | None, scale: Tensor | None = None
     ) -> Reconstruction:
         scale = measured_scale(masked_kspace) if scale is None else scale
         measured = masked_kspace / scale

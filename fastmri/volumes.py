@@ -48,6 +48,12 @@ class Volume(NamedTuple):
         return os.path.basename(self.path)
 
     @property
+    def target_maximum(self) -> float:
+        """`max_value` of a volume that has a target."""
+        assert self.max_value is not None
+        return self.max_value
+
+    @property
     def num_slices(self) -> int:
         return self.kspace_shape[0]
 

@@ -16,9 +16,9 @@ from custom_nn.discriminator import (
     r1_penalty,
 )
 from custom_nn.model import Noise
-from fastmri.dataset import Slice
-from fastmri.image import center_crop
+from fastmri.image import center_crop, image_size
 from fastmri.physics import middle_slice, zero_filled
+from fastmri.slices import SliceBatch
 from trainer.distributed import Process
 from trainer.optimizer import make_optimizer
 
@@ -37,7 +37,7 @@ def make_adversary(config: Config, process: Process) -> Adversary | None:
     if not options.weight:
         return None
     torch.manual_seed(config.seed)
-    discriminator = make_discriminator(options).to(process.device, memory_format=torch.channels_last)
+    discriminator = make_discriminator(options).to(process.device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(discriminator, config.train, betas=(0.0, 0.99))
     return Adversary(discriminator.requires_grad_(False), optimizer)
 
@@ -53,7 +53,7 @@ def adversarial_weight(step: int, options: Adversarial) -> float:
     return options.weight * min(max(since / max(options.ramp, 1), 0.0), 1.0)
 
 
-def adversarial_term(adversary: Adversary, image: Tensor, batch: Slice, options: Adversarial) -> Tensor:
+def adversarial_term(adversary: Adversary, image: Tensor, batch: SliceBatch, options: Adversarial) -> Tensor:
     """What the generator minimises, unweighted; image complex64 (N, 1, h, W)."""
     logits = adversary.discriminator(
         _seen(image, batch), _seen(zero_filled(middle_slice(batch.masked_kspace)), batch)
@@ -62,9 +62,10 @@ def adversarial_term(adversary: Adversary, image: Tensor, batch: Slice, options:
 
 
 def discriminator_gradient(
-    adversary: Adversary, image: Tensor, batch: Slice, weight: float, noise: Noise, options: Adversarial
+    adversary: Adversary, image: Tensor, batch: SliceBatch, weight: float, noise: Noise, options: Adversarial
 ) -> dict[str, Tensor]:
     """Add its gradient, `weight` times, on the truth and a drawn image (N, 1, h, W); gives losses by name."""
+    assert batch.kspace is not None
     network = adversary.discriminator.requires_grad_(True)
     condition = _seen(zero_filled(middle_slice(batch.masked_kspace)), batch)
     real, fake = _seen(zero_filled(batch.kspace), batch), _seen(image.detach(), batch)
@@ -82,7 +83,8 @@ def discriminator_gradient(
     return losses
 
 
-def _seen(image: Tensor, batch: Slice) -> Tensor:
+def _seen(image: Tensor, batch: SliceBatch) -> Tensor:
     """An image as the discriminator gets it: scaled, in phase with the zero-filled one, cropped."""
+    assert batch.target is not None
     channels = in_phase(image / batch.scale, zero_filled(middle_slice(batch.masked_kspace)))
-    return center_crop(channels, batch.target.shape[-2:])
+    return center_crop(channels, image_size(batch.target))

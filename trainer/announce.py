@@ -4,12 +4,13 @@ import copy
 
 import torch
 from loguru import logger
-from torch import nn
 
 from config.schema import Config
 from custom_nn.adaptive_cs_net import checkpoint_blocks
 from custom_nn.model import parameter_count
-from fastmri.dataset import Slice, collate
+from custom_nn.models import Trained
+from fastmri.dataset import collate
+from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
 from trainer.distributed import Process
 from trainer.footprint import checkpoint_bytes, checkpoints_at_once, largest_slice, state_bytes
@@ -50,7 +51,7 @@ def announce(
         )
 
 
-def training_memory(state: State, sample: Slice, config: Config) -> int:
+def training_memory(state: State, sample: SliceBatch, config: Config) -> int:
     """Bytes of a training step, about: what a run holds, and what one slice keeps for its gradient.
 
     By a forward pass of one slice on the CPU, float32, so that a start waits for no more; `--plan` measures.
@@ -59,12 +60,13 @@ def training_memory(state: State, sample: Slice, config: Config) -> int:
     kept = _kept_bytes(model, sample, config)
     if config.train.checkpoint_blocks:  # the backward pass keeps what is in the blocks too, one at a time
         checkpoint_blocks(model, False)
-        blocks = (config.model.cascade if config.model.name == "generative" else config.model).blocks
-        kept += (_kept_bytes(model, sample, config) - kept) // blocks
+        cascade = model.baseline if model.name == "generative" else model
+        assert cascade.name == "adaptive_cs_net"
+        kept += (_kept_bytes(model, sample, config) - kept) // len(cascade.blocks)
     return state_bytes(state) + kept * config.data.batch_size
 
 
-def _kept_bytes(model: nn.Module, sample: Slice, config: Config) -> int:
+def _kept_bytes(model: Trained, sample: SliceBatch, config: Config) -> int:
     with torch.random.fork_rng([]), saved_for_backward() as kept:
         draws, guidance = forward(model, sample, config, torch.randn)
         generator_terms(draws, guidance, sample, config.loss, torch.zeros(1))

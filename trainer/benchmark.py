@@ -34,7 +34,7 @@ def benchmark(config: Config, request: Request, device: torch.device) -> dict[st
         config = changed(resolved(config), data=CACHES[NO_CACHE])
         with linked(volumes) if request.peer else nullcontext() as folder:
             peer = None
-            if request.peer:
+            if request.peer and folder:
                 peer = Peer(request.peer.absolute(), folder, str(device), request.seconds, request.limit)
             found = _run(config, volumes, request, device, peer)
         slices = sum(volume.num_slices for volume in volumes)

@@ -84,9 +84,9 @@ class Watch:
 class Grouping(TorchDispatchMode):
     """Names every operation's group to the profiler, and counts which operations a group has."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.counts = {name: Counter() for name in GROUPS}
+        self.counts: dict[str, Counter[str]] = {name: Counter() for name in GROUPS}
 
     def __torch_dispatch__(
         self, operation: Any, types: Any, arguments: tuple = (), options: dict | None = None

@@ -1,8 +1,9 @@
 """Volumes kept as `data.cache` asks, told and checked before it is done."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 from loguru import logger
 
@@ -52,7 +53,7 @@ def _on_disk(volumes: list[Volume], config: Config, process: Process) -> list[Vo
     return find_kept(volumes, folder, half)
 
 
-def _in_memory(volumes: list[Volume], memory, config: Config, process: Process) -> list[Volume]:
+def _in_memory(volumes: list[Volume], memory: BinaryIO, config: Config, process: Process) -> list[Volume]:
     """One copy for all processes of a host, of which each keeps a part."""
     place, half = find_place(process), config.data.cache_dtype == "half"
     _check_room(volumes, available_memory(), "of memory available", config)
@@ -79,6 +80,6 @@ def _check_room(volumes: list[Volume], room: int, where: str, config: Config) ->
     logger.info("cache   {} volumes take {} {}, {} are {}", len(volumes), size, kind, room_size, where)
 
 
-def _bar(kept, volumes: list[Volume], process: Process):
-    shown = {"desc": "cache", "unit": "volume", "leave": False, "disable": not (process.main and volumes)}
-    return progress_bar(kept, total=len(volumes), **shown)
+def _bar(kept: Iterable[Volume], volumes: list[Volume], process: Process) -> Iterable[Volume]:
+    hidden = not (process.main and volumes)
+    return progress_bar(kept, total=len(volumes), desc="cache", unit="volume", leave=False, disable=hidden)

@@ -28,10 +28,10 @@ def calibrate_run(run: Run, process: Process) -> Path:
         raise ValueError(
             f"calibrate: a level of {level:.0%} takes at least {least} volumes, {data} has {len(volumes)}"
         )
-    model = checkpoint.load_model(run.found, config, process.device)
+    model = checkpoint.load_model(run.trained, config, process.device)
     with cached(volumes, config, process) as kept:
         evaluation = evaluate(model, kept, config, process)
-    found = Calibrations(level, {volume.fname: volume.max_value for volume in volumes}, {})
+    found = Calibrations(level, {volume.fname: volume.target_maximum for volume in volumes}, {})
     for acceleration in config.masks.accelerations:
         chosen = [each for each in evaluation.trusts if each.acceleration == acceleration]
         found.accelerations[acceleration] = calibrate(chosen, level)
@@ -41,5 +41,5 @@ def calibrate_run(run: Run, process: Process) -> Path:
             *found.accelerations[acceleration],
         )
     folder = checkpoint.run_directory(run.path)
-    terms = calibration_terms(config, run.found.progress.step, config.draws)
+    terms = calibration_terms(config, run.trained.progress.step, config.draws)
     return write_calibration(folder, terms, found, data) if process.main else folder / "calibration.json"

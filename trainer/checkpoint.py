@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor, nn
+from torch import Tensor
 
 from config.load import make_config, plain_config
 from config.schema import STOCHASTIC, Config
-from custom_nn.model import build_model
+from custom_nn.models import Trained, build_model
 from fastmri.atomic import replacing
 from trainer.seal import read_sealed, seal
 
@@ -43,7 +43,7 @@ class Checkpoint(NamedTuple):
     state: dict[str, Any]  # state dicts by name: STATES, and a discriminator's where there is one
 
 
-def make_model(config: Config) -> nn.Module:
+def make_model(config: Config) -> Trained:
     """The config's model, with weights that depend on the seed alone."""
     torch.manual_seed(config.seed)
     options = config.model.model_dump(exclude={"name"})
@@ -112,7 +112,8 @@ def load(path: Path) -> Checkpoint:
         progress = TypeAdapter(Progress).validate_python(fields)
         config = make_config(content["config"])
     except ValidationError as error:
-        wrong = Progress._fields[error.errors()[0]["loc"][0]]
+        place = error.errors()[0]["loc"][0]
+        wrong = Progress._fields[place] if isinstance(place, int) else place
         raise ValueError(f"{path}: not a checkpoint of this program ({wrong} is of another kind)") from None
     except ValueError as error:
         lines = " ".join(str(error).split())
@@ -136,7 +137,7 @@ def run_directory(checkpoint: Path) -> Path:
     return folder.parent if folder.name == "checkpoints" else folder
 
 
-def load_model(checkpoint: Checkpoint, config: Config, device: torch.device) -> nn.Module:
+def load_model(checkpoint: Checkpoint, config: Config, device: torch.device) -> Trained:
     """The averaged weights, ready to evaluate as `config`, the checkpoint's or one like it, has it."""
     check_weights(checkpoint.state["ema"], config)
     model = make_model(config)

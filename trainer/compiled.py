@@ -1,14 +1,14 @@
 """Networks compiled by torch.compile, and what happens where that fails."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from loguru import logger
 from torch import nn
 
 Result = TypeVar("Result")
 
-COMPILED = {  # keywords of nn.Module.compile by mode
+COMPILED: dict[str, dict[str, Any]] = {  # keywords of nn.Module.compile by mode
     "default": {"dynamic": False},
     "reduce-overhead": {"dynamic": False, "mode": "reduce-overhead"},
     "dynamic": {"dynamic": True},

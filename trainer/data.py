@@ -45,12 +45,14 @@ def find_volumes(config: Config, part: str) -> list[Volume]:
 
 def data_folder(config: Config, part: str) -> Path:
     """Where the volumes of part 'train' or 'val' are."""
-    own = {"train": config.data.train, "val": config.data.val}[part]
-    if own is None and config.data.path is None:
+    own, path = {"train": config.data.train, "val": config.data.val}[part], config.data.path
+    if own is not None:
+        return own.expanduser()
+    if path is None:
         raise ValueError(
             f"data.path: not set; name the folder that holds singlecoil_{part}/ (or data.{part})"
         )
-    return (own or config.data.path / f"singlecoil_{part}").expanduser()
+    return (path / f"singlecoil_{part}").expanduser()
 
 
 def check_masks(masks: MaskSettings, volumes: list[Volume]) -> None:
@@ -62,7 +64,7 @@ def check_masks(masks: MaskSettings, volumes: list[Volume]) -> None:
 
 def training_loader(
     config: Config, volumes: list[Volume], process: Process, step: int = 0, batches: int = 0
-) -> Feed:
+) -> Feed[TrainingSlices, TrainingBatches]:
     """This process's batches from step `step` to the last, `batches` of all processes having gone before."""
     data = config.data
     dataset = TrainingSlices(
@@ -85,7 +87,9 @@ def training_loader(
     return Feed(dataset, sampler, data.num_workers, process)
 
 
-def evaluation_loader(config: Config, volumes: list[Volume], process: Process) -> Feed:
+def evaluation_loader(
+    config: Config, volumes: list[Volume], process: Process
+) -> Feed[EvaluationSlices, EvaluationBatches]:
     """Every slice of this process's volumes at every acceleration, in order.
 
     A CPU takes one slice after the other, which costs it little: its convolutions round differently in

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastmri.dataset import Slice, read_hybrid
+from fastmri.dataset import read_hybrid
 from fastmri.fourier import ifft1c
-from fastmri.image import center_fit
+from fastmri.image import center_fit, image_size
 from fastmri.physics import middle_slice, replace_sampled
+from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume, read_patient
 
 
@@ -38,13 +39,13 @@ def choose_donors(volumes: list[Volume]) -> dict[str, Donation]:
     return donors
 
 
-def donor_image(batch: Slice, donation: Donation) -> Tensor:
+def donor_image(batch: SliceBatch, donation: Donation) -> Tensor:
     """Slices with the donor's at about the same place in their null space: complex64 (N, 1, H, W)."""
     volume, donor = donation
     measured, images = middle_slice(batch.masked_kspace), []
     for slice_num in batch.slice_num:
         hybrid = read_hybrid(donor, slice_num * donor.num_slices // volume.num_slices, 1)
-        images.append(center_fit(ifft1c(hybrid), measured.shape[-2:]))
+        images.append(center_fit(ifft1c(hybrid), image_size(measured)))
     image = torch.stack(images).to(measured.device)
     top = image.abs().amax(dim=(1, 2, 3), keepdim=True).clamp(min=1e-30)
     return replace_sampled(image / top * batch.scale, measured, batch.mask)

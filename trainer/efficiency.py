@@ -1,5 +1,6 @@
 """What two processes are worth beside one, of measured durations."""
 
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
@@ -19,7 +20,7 @@ def timed(case: Row, slices: float) -> Row:
     """A case with the median of its blocks in all rounds, and slices per second of its processes together."""
     durations = [seconds for found in case["rounds"] for seconds in found]
     timing = summarize(durations, durations[0])
-    return case | timing._asdict() | {"slices_per_second": case["processes"] * slices / timing.median}
+    return case | asdict(timing) | {"slices_per_second": case["processes"] * slices / timing.median}
 
 
 def efficiencies(cases: list[Row]) -> Row:

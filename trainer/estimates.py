@@ -1,6 +1,7 @@
 """What each method makes of the slices of a volume, and the sums that its measures need."""
 
 import time
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -8,10 +9,11 @@ from torch import Tensor, nn
 
 from config.schema import Config
 from custom_nn.model import Reconstruction, ZeroFilled
-from fastmri.dataset import Slice
+from custom_nn.models import Untrained
 from fastmri.fourier import fft1c
 from fastmri.physics import apply_mask, middle_slice, null_space, zero_filled
 from fastmri.posterior import sample_counts, squared_errors
+from fastmri.slices import SliceBatch
 from fastmri.spectrum import ring_sums
 from trainer.donor import Donation, donor_image
 from trainer.draws import evaluation_draws
@@ -40,12 +42,14 @@ class Estimates(NamedTuple):
 
 def estimate(
     model: nn.Module | None,
-    batch: Slice,
+    batch: SliceBatch,
     config: Config,
     methods: Methods | None = None,
     donors: dict[str, Donation] | None = None,
 ) -> Estimates:
     """Everything about a batch of one volume: the zero-filled image, the methods', and the model's draws."""
+    assert batch.target is not None
+    assert batch.kspace is not None
     started = time.perf_counter()
     images = method_images(methods or {}, batch)
     if donors is not None:
@@ -67,16 +71,16 @@ def estimate(
     return Estimates(found, energy(middle_slice(batch.masked_kspace)), std, errors, seconds)
 
 
-def method_images(methods: Methods, batch: Slice) -> dict[str, tuple[Tensor, Tensor]]:
+def method_images(methods: Methods, batch: SliceBatch) -> dict[str, tuple[Tensor, Tensor]]:
     """Complex image and magnitude of zero-filled, and of every method at the batch's acceleration."""
-    modules = {"zero_filled": ZeroFilled()}
+    modules: dict[str, Untrained] = {"zero_filled": ZeroFilled()}
     modules |= {name: alike[batch.acceleration[0]] for name, alike in methods.items()}
     found = {name: module(batch.masked_kspace, batch.mask, None).image for name, module in modules.items()}
     return {name: (image, _magnitude(image, batch)) for name, image in found.items()}
 
 
 def named_images(
-    draws: list[Reconstruction], magnitudes: Tensor, batch: Slice
+    draws: list[Reconstruction], magnitudes: Tensor, batch: SliceBatch
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Complex image and magnitude of every method that a model's draws stand for."""
     first = draws[0]
@@ -91,17 +95,18 @@ def named_images(
     return named | {"sample": (first.image, magnitudes[0])}
 
 
-def _magnitude(image: Tensor, batch: Slice) -> Tensor:
+def _magnitude(image: Tensor, batch: SliceBatch) -> Tensor:
     return magnitude(image, batch.recon_size[0])[:, 0]
 
 
-def _estimate(image: Tensor, size: Tensor, truth: Tensor, batch: Slice) -> Estimate:
+def _estimate(image: Tensor, size: Tensor, truth: Tensor, batch: SliceBatch) -> Estimate:
+    assert batch.kspace is not None
     rings = ring_sums(image, batch.kspace, batch.mask, batch.acquired[0])
     wrong = null_space(image - truth, batch.mask)
     return Estimate(size.cpu(), _magnitude(wrong, batch).cpu(), rings.cpu(), misfit(image, batch))
 
 
-def misfit(image: Tensor, batch: Slice) -> Tensor:
+def misfit(image: Tensor, batch: SliceBatch) -> Tensor:
     """||M F_w x - y||^2 summed over a batch, float64 on the CPU."""
     return energy(apply_mask(fft1c(image), batch.mask) - middle_slice(batch.masked_kspace))
 
@@ -117,16 +122,17 @@ def join(parts: list[Estimates]) -> Estimates:
         name: Estimate(
             torch.cat([part.methods[name].magnitude for part in parts]),
             torch.cat([part.methods[name].null_error for part in parts]),
-            sum(part.methods[name].rings for part in parts),
-            sum(part.methods[name].misfit for part in parts),
+            reduce(torch.add, (part.methods[name].rings for part in parts)),
+            reduce(torch.add, (part.methods[name].misfit for part in parts)),
         )
         for name in parts[0].methods
     }
-    stochastic = parts[0].std is not None
+    stds = [part.std for part in parts if part.std is not None]
+    errors = [part.errors for part in parts if part.errors is not None]
     return Estimates(
         methods,
-        energy=sum(part.energy for part in parts),
-        std=torch.cat([part.std for part in parts]) if stochastic else None,
-        errors=sum(part.errors for part in parts) if stochastic else None,
+        energy=reduce(torch.add, (part.energy for part in parts)),
+        std=torch.cat(stds) if stds else None,
+        errors=reduce(torch.add, errors) if errors else None,
         seconds=sum(part.seconds for part in parts),
     )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from config.schema import Config
-from fastmri.dataset import Slice
+from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
 from trainer.data import evaluation_loader
 from trainer.distributed import Process, gather
@@ -97,15 +97,16 @@ def _first_of_each(volumes: list[Volume]) -> list[Volume]:
 
 
 def _volume_results(
-    compute: Callable[[Slice], Estimates], volumes: list[Volume], config: Config, process: Process
+    compute: Callable[[SliceBatch], Estimates], volumes: list[Volume], config: Config, process: Process
 ) -> Iterator[Result]:
     """Whole volumes, as soon as their last slice is computed."""
     named = {volume.fname: volume for volume in volumes}
     loader = evaluation_loader(config, volumes, process)
     parts: list[tuple[Tensor, Estimates]] = []
-    shown = {"desc": "validate", "unit": "batch", "leave": False, "disable": not process.main}
-    with progress_bar(total=len(loader), **shown) as bar:
+    hidden = not process.main
+    with progress_bar(total=len(loader), desc="validate", unit="batch", leave=False, disable=hidden) as bar:
         for batch in loader:
+            assert batch.target is not None
             parts.append((batch.target[:, 0].cpu(), compute(batch)))
             bar.update()
             volume = named[batch.fname[0]]

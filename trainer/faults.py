@@ -12,7 +12,7 @@ from torch import Tensor
 
 from config.schema import Config
 from fastmri.atomic import replacing
-from fastmri.slices import Slice
+from fastmri.slices import SliceBatch
 
 Places = list[tuple[str, int]]  # file and slice
 
@@ -33,13 +33,13 @@ class BadStep(NamedTuple):
         return f"{what} is not finite at step {self.step}: {files}"
 
 
-def places(batches: Sequence[Slice]) -> Places:
+def places(batches: Sequence[SliceBatch]) -> Places:
     """All slices of some batches."""
     return [place for batch in batches for place in zip(batch.fname, batch.slice_num, strict=True)]
 
 
-def write_batches(path: Path, batches: Sequence[Slice]) -> None:
-    """For inspection by torch.load: a list of batches, each a dictionary of the fields of a `Slice`."""
+def write_batches(path: Path, batches: Sequence[SliceBatch]) -> None:
+    """For inspection by torch.load: a list of batches, each a dictionary of the fields of a `SliceBatch`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     plain = [{name: _on_cpu(value) for name, value in batch._asdict().items()} for batch in batches]
     with replacing(path) as partial:
@@ -62,7 +62,7 @@ def tell_bad_step(bad: BadStep, path: Path, so_far: int, config: Config) -> None
 
 
 @contextmanager
-def enough_memory(step: int, batches: Sequence[Slice], config: Config) -> Iterator[None]:
+def enough_memory(step: int, batches: Sequence[SliceBatch], config: Config) -> Iterator[None]:
     """Raises ValueError that says what needs less, if the GPU's memory is too small for the block."""
     try:
         yield

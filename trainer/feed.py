@@ -1,32 +1,38 @@
 """A loader's batches as a model takes them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from fastmri.dataset import EvaluationSlices, TrainingSlices, collate, to_device
-from fastmri.slices import Drawn, Slice, undersample
+from fastmri.sampling import EvaluationBatches, TrainingBatches
+from fastmri.slices import Drawn, SliceBatch, undersample
 from trainer.distributed import Process
 from trainer.memory import keep_freed_memory
 from trainer.signals import leave_signals_to_parent
 
+Slices = TypeVar("Slices", TrainingSlices, EvaluationSlices)
+Batches = TypeVar("Batches", TrainingBatches, EvaluationBatches)
+Draw = TypeVar("Draw")
 
-class Feed:
+
+class Feed(Generic[Slices, Batches]):
     """Batches on the device, masked there.
 
     On CUDA they are copied on a stream of their own, so while the device computes on the last one. The
     loader's processes live as long as one iteration, which is all of a training.
     """
 
-    def __init__(
-        self, slices: TrainingSlices | EvaluationSlices, batches: Sampler, num_workers: int, process: Process
-    ):
+    def __init__(self, slices: Slices, batches: Batches, num_workers: int, process: Process):
         keep_freed_memory()
-        self.dataset, self.batch_sampler, self.device = slices, batches, process.device
+        self.dataset: Slices = slices
+        self.batch_sampler: Batches = batches
+        self.device = process.device
         self.loader = DataLoader(
-            _Drawing(slices),
+            _Drawing(slices.draw),
             batch_sampler=batches,
             num_workers=min(num_workers, len(batches)),
             collate_fn=collate,
@@ -37,12 +43,12 @@ class Feed:
     def __len__(self) -> int:
         return len(self.batch_sampler)
 
-    def __iter__(self) -> Iterator[Slice]:
+    def __iter__(self) -> Iterator[SliceBatch]:
         if self.device.type == "cuda":
             return self._copied_aside()
         return map(undersample, self.loader)
 
-    def _copied_aside(self) -> Iterator[Slice]:
+    def _copied_aside(self) -> Iterator[SliceBatch]:
         stream = torch.cuda.Stream(self.device)
         for drawn in self.loader:
             with torch.cuda.stream(stream):
@@ -55,11 +61,11 @@ class Feed:
             yield batch
 
 
-class _Drawing(Dataset):
+class _Drawing(Dataset[Drawn], Generic[Draw]):
     """Slices before they are masked: less to send from a process to another, and to a device."""
 
-    def __init__(self, slices: TrainingSlices | EvaluationSlices):
-        self.slices = slices
+    def __init__(self, read: Callable[[Draw], Drawn]):
+        self.read = read
 
-    def __getitem__(self, draw) -> Drawn:
-        return self.slices.draw(draw)
+    def __getitem__(self, draw: Draw) -> Drawn:
+        return self.read(draw)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -61,8 +62,8 @@ def measure_rates(device: str, precisions: list[str]) -> dict[str, Any]:
     for precision in precisions:
         kind = TYPES[precision]
         found = {
-            "matrix_product": best_rate(lambda size, kind=kind: _product(size, kind, place), place),
-            "convolution": best_rate(lambda size, kind=kind: _convolution(size, kind, place), place),
+            "matrix_product": best_rate(partial(_product, kind=kind, device=place), place),
+            "convolution": best_rate(partial(_convolution, kind=kind, device=place), place),
         }
         flops[precision] = found
     return {"bandwidth": copy_rate(place), "flops": flops}

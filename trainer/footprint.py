@@ -6,12 +6,14 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from config.schema import Config
 from custom_nn.model import parameter_count
+from custom_nn.models import Trained
 from custom_nn.replay import MEETINGS
-from fastmri.dataset import Slice, collate, to_device
+from fastmri.dataset import collate, to_device
+from fastmri.slices import Slice, SliceBatch
 from fastmri.volumes import Volume
 from trainer.adversary import Adversary, adversarial_term, discriminator_gradient
 from trainer.data import training_loader
@@ -83,7 +85,7 @@ def _pass_bytes(state: State, sample: Slice, count: int, config: Config, bf16: b
     return given + most_taken(block, device)
 
 
-def _pass(model: nn.Module, adversary: Adversary | None, batch: Slice, config: Config, bf16: bool) -> None:
+def _pass(model: Trained, adversary: Adversary | None, batch: SliceBatch, config: Config, bf16: bool) -> None:
     """Forward and backward as a step has them; the generator's weights stay."""
     device = batch.mask.device
     noise = partial(torch.randn, device=device)

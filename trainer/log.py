@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from tqdm import tqdm
 from trainer.lines import RESUMED, append_line
 
 
-def progress_bar(*items: Any, **options: Any) -> tqdm:
+def progress_bar(items: Iterable[Any] | None = None, **options: Any) -> tqdm:
     """A bar on a terminal; in a log file it speaks every half minute."""
-    return tqdm(*items, mininterval=0.1 if sys.stderr.isatty() else 30, **options)
+    return tqdm(items, mininterval=0.1 if sys.stderr.isatty() else 30, **options)
 
 
 def to_file(path: Path) -> None:

@@ -90,7 +90,7 @@ def run(
     if validation_due(state, config):  # the last run was stopped before it
         validate_step(state, config, out, val_volumes, history, process)
     loader = training_loader(config, train_volumes, process, state.step, state.batches)
-    shown = {"desc": "train", "unit": "step", "smoothing": 0.05, "disable": not process.main}
+    shown: dict[str, Any] = {"desc": "train", "unit": "step", "smoothing": 0.05, "disable": not process.main}
     shown |= {"initial": state.step, "total": options.steps}
     with stop_signals() as signals, log.progress_bar(**shown) as bar:
         for batches in zip(*[iter(loader)] * options.accumulate, strict=True):
@@ -117,7 +117,7 @@ def run(
                     validate_step(state, config, out, val_volumes, history, process)
             if saving:
                 recent.start_clock()
-    if process.main:
+    if history is not None:
         history.close()
         message = "stopped at step {}; the same command resumes" if stopping else "finished at step {}"
         logger.info(message, state.step)

@@ -84,7 +84,9 @@ class Bench(NamedTuple):
 
 def plan(bench: Bench) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
     """Every measurement with the part it belongs to, in order."""
-    request, tasks, costs = bench.request, [], {}
+    request = bench.request
+    tasks: list[tuple[str, Callable[[], dict[str, Any]]]] = []
+    costs: dict[tuple[str, str], dict[str, Any]] = {}
     if "data" in request.only:
         tasks += [("data", partial(data_row, bench, source)) for source in sources(request)]
     for part in ("train", "inference"):

@@ -30,7 +30,9 @@ def keep_freed_memory() -> None:
 
 def available_memory() -> int:
     """Bytes that may still be taken without swapping: of the machine, or of the container if it has fewer."""
-    machine = int(re.search(r"^MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(), re.M)[1]) * 1024
+    told = re.search(r"^MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(), re.M)
+    assert told, "Linux tells MemAvailable since 3.14"
+    machine = int(told[1]) * 1024
     group = Path("/sys/fs/cgroup")
     try:
         limit, used = ((group / f"memory.{name}").read_text().strip() for name in ("max", "current"))
@@ -64,7 +66,7 @@ class LiveTensors(TorchDispatchMode):
     A CPU's alone, whose gradients are computed in the thread that asks for them.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.now = self.most = 0
         self.storages: dict[int, weakref.ref] = {}

@@ -4,14 +4,13 @@ from collections.abc import Iterable
 from math import log
 
 from loguru import logger
-from torch import nn
 
 from config.schema import Config
-from custom_nn.model import build_model
+from custom_nn.models import Untrained, build_untrained
 from trainer.distributed import Process
 from trainer.tuning import Weights, tune_weights
 
-Methods = dict[str, dict[int, nn.Module]]  # name -> acceleration -> a module under the models' contract
+Methods = dict[str, dict[int, Untrained]]  # by name and acceleration
 
 # What a file is reconstructed by where neither weights nor training data are named: a single file should need
 # no data set, and every slice is divided by its measured scale, so that weights carry over roughly. Tuned on
@@ -57,8 +56,8 @@ def weights_of_files(accelerations: Iterable[int], config: Config, process: Proc
 def _given(config: Config) -> tuple[Weights, list[str]]:
     """The config's weights of its methods, and the methods that need some and have none."""
     options = {"tv": config.classical.tv_weights, "wavelet": config.classical.wavelet_weights}
-    asked = {name: options[name] for name in config.validation.methods if name in options}
-    given = {name: weights for name, weights in asked.items() if weights}
+    asked: list[str] = [name for name in config.validation.methods if name in options]
+    given = {name: weights for name in asked if (weights := options[name])}
     return given, [name for name in asked if name not in given]
 
 
@@ -75,12 +74,12 @@ def build_methods(weights: Weights, accelerations: Iterable[int], config: Config
     }
 
 
-def build_method(name: str, weights: Weights, acceleration: int, config: Config) -> nn.Module:
+def build_method(name: str, weights: Weights, acceleration: int, config: Config) -> Untrained:
     """A method as it is at an acceleration."""
     if name not in weights:
-        return build_model(name, {})
+        return build_untrained(name, {})
     options = {"weight": weights[name][acceleration], "iterations": config.classical.iterations}
-    return build_model(name, options)
+    return build_untrained(name, options)
 
 
 def describe(weights: Weights, config: Config) -> dict:

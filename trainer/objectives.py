@@ -8,9 +8,9 @@ from custom_nn.latent import Guidance
 from custom_nn.layers import to_channels
 from custom_nn.losses import misfit, ssim_terms
 from custom_nn.model import Reconstruction
-from fastmri.dataset import Slice
-from fastmri.image import center_crop
+from fastmri.image import center_crop, image_size
 from fastmri.physics import zero_filled
+from fastmri.slices import SliceBatch
 
 
 def magnitude(image: Tensor, recon_size: tuple[int, int]) -> Tensor:
@@ -19,7 +19,7 @@ def magnitude(image: Tensor, recon_size: tuple[int, int]) -> Tensor:
 
 
 def generator_terms(
-    draws: list[Reconstruction], guidance: Guidance | None, batch: Slice, weights: Loss, beta: Tensor
+    draws: list[Reconstruction], guidance: Guidance | None, batch: SliceBatch, weights: Loss, beta: Tensor
 ) -> dict[str, Tensor]:
     """Every weighted term by its name, unweighted, and under 'total' their weighted sum.
 
@@ -27,7 +27,9 @@ def generator_terms(
     mean. With each L1 goes a reward of their standard deviation, weighed by `beta` (2, N) in its finest
     wavelet octave and in the rest.
     """
-    size, top = batch.target.shape[-2:], batch.max_value
+    assert batch.target is not None
+    assert batch.kspace is not None
+    size, top = image_size(batch.target), batch.max_value
     target, truth = batch.target / top, center_crop(zero_filled(batch.kspace), size) / top
     magnitudes = torch.stack([magnitude(draw.image, size) / top for draw in draws])  # (P, N, 1, h, w)
     channels = torch.stack([to_channels(center_crop(draw.image, size) / top) for draw in draws])

@@ -35,7 +35,8 @@ def set_learning_rate(optimizer: AdamW, rate: float) -> None:
 
 def step_if_finite(optimizer: AdamW, norm: Tensor) -> None:
     """Step, unless the gradient's norm is not finite; the device decides, and nobody waits for it."""
-    optimizer.found_inf = (~norm.isfinite()).float()  # as GradScaler tells it a fused optimizer
+    # as GradScaler tells it a fused optimizer
+    optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]  # torch declares it nowhere
     optimizer.step()
 
 
@@ -43,5 +44,6 @@ def step_if_finite(optimizer: AdamW, norm: Tensor) -> None:
 def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
     """Move averaged weights towards the model's; a young average forgets its start faster."""
     decay = min(decay, (1 + step) / (10 + step))
-    old, new = list(average.parameters()), [parameter.detach() for parameter in model.parameters()]
+    old: list[Tensor] = list(average.parameters())
+    new = [parameter.detach() for parameter in model.parameters()]
     torch._foreach_lerp_(old, new, 1 - decay)

@@ -87,7 +87,7 @@ def _view(result: Result, scores: list[Score], slices: int) -> View:
         for name, found in estimates.methods.items()
     }
     sampled = any(name.startswith("mean_") for name in methods)
-    std = _pictures(estimates.std.numpy()[chosen], top) if sampled else None
+    std = _pictures(estimates.std.numpy()[chosen], top) if sampled and estimates.std is not None else None
     achieved = scores[0].achieved_acceleration
     return View(result.volume.fname, result.acceleration, volume, achieved, methods, std, _measures(scores))
 

@@ -8,7 +8,9 @@ import json
 import math
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,7 +145,7 @@ def measure_exchange(pair: Pair, seconds: float) -> dict[str, Any]:
     if pair.process.world == 1:
         return {}
     large, single = (torch.zeros(count, device=pair.process.device) for count in (LARGE // 4, 1))
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "exchange": pair.exchange,
         "large": lambda: distributed.all_reduce(large),
         "single": lambda: distributed.all_reduce(single),
@@ -151,7 +153,7 @@ def measure_exchange(pair: Pair, seconds: float) -> dict[str, Any]:
     found = {name: time_together(call, seconds / len(calls), pair.process) for name, call in calls.items()}
     return {
         "large_bytes": LARGE,
-        **{name: summarize(durations, durations[0])._asdict() for name, durations in found.items()},
+        **{name: asdict(summarize(durations, durations[0])) for name, durations in found.items()},
     }
 
 
@@ -161,7 +163,7 @@ def measure_saving(pair: Pair, path: Path) -> dict[str, Any]:
     timing = time_calls(
         lambda: checkpoint.save(path, pair.config, state.progress(), state.tensors()), seconds=0
     )
-    return {**timing._asdict(), "bytes": path.stat().st_size}
+    return {**asdict(timing), "bytes": path.stat().st_size}
 
 
 def run(folder: Path, seconds: float, cores: int) -> None:

@@ -50,7 +50,7 @@ class Perceptual:
             return dict.fromkeys(self.metrics)
         top = float(target.max())
         pairs = [torch.from_numpy(x / top).clamp(0, 1).float()[:, None] for x in (prediction, target)]
-        found = {}
+        found: dict[str, float | None] = {}
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # VSI's of grey images
             for name, metric in self.metrics.items():

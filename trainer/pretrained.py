@@ -1,10 +1,11 @@
 """What a fresh model starts from: a baseline's run, and weights of others."""
 
-from torch import nn
+from pathlib import Path
 
 from config.load import make_config, plain_config
 from config.schema import Config
 from custom_nn.encoder import pretrained_mobilenet
+from custom_nn.models import Trained
 from trainer import checkpoint
 
 
@@ -20,7 +21,7 @@ def resolve_baseline(config: Config, own: checkpoint.Checkpoint | None) -> Confi
         found = own.config
         cascade = plain_config(found)["model"].get("cascade")
     else:
-        found = _baseline(config).config
+        found = _baseline(config.model.baseline).config
         cascade = {name: value for name, value in plain_config(found)["model"].items() if name != "name"}
     content = plain_config(config)
     content["model"] |= {"cascade": cascade}
@@ -28,22 +29,26 @@ def resolve_baseline(config: Config, own: checkpoint.Checkpoint | None) -> Confi
     return make_config(content)
 
 
-def load_pretrained(model: nn.Module, config: Config) -> None:
+def load_pretrained(model: Trained, config: Config) -> None:
     """Load what a fresh model is to start from. Raises ValueError in one line if it can't be had."""
     options = config.model
-    if options.name == "generative":
+    if options.name == "generative" and model.name == "generative":
         if options.baseline is not None:
-            model.baseline.load_state_dict(_baseline(config).state["ema"])
-        if options.proxy_weights != "none":
+            model.baseline.load_state_dict(_baseline(options.baseline).state["ema"])
+        if model.proxy.pretrained is not None:
             model.proxy.pretrained.features.load_state_dict(pretrained_mobilenet(options.proxy_weights))
-    if options.name == "generative_global" and options.encoder_weights != "none":
+    if (
+        options.name == "generative_global"
+        and model.name == "generative_global"
+        and options.encoder_weights != "none"
+    ):
         state = pretrained_mobilenet(options.encoder_weights)
         model.encoder.features.load_state_dict(state)
         model.proxy.features.load_state_dict(state)
 
 
-def _baseline(config: Config) -> checkpoint.Checkpoint:
-    found = checkpoint.load(checkpoint.find(config.model.baseline))
+def _baseline(run: Path) -> checkpoint.Checkpoint:
+    found = checkpoint.load(checkpoint.find(run))
     if found.config.model.name != "adaptive_cs_net":
-        raise ValueError(f"model.baseline: {config.model.baseline} is a run of {found.config.model.name}")
+        raise ValueError(f"model.baseline: {run} is a run of {found.config.model.name}")
     return found

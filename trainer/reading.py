@@ -5,6 +5,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from config.schema import Augment, Config
-from fastmri.slices import Slice
+from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
 from trainer.cache import cached
 from trainer.data import training_loader
@@ -44,7 +45,7 @@ class Source(NamedTuple):
 
 def as_read(config: Config, source: Source) -> Config:
     """The config with a source's cache and workers, and no last step."""
-    values = CACHES[source.cache] | {"num_workers": source.workers}
+    values: dict[str, Any] = CACHES[source.cache] | {"num_workers": source.workers}
     if source.reads == "plain":
         values |= {"adjacent_slices": 1, "crop_rows": None, "augment": Augment()}
     return changed(config, data=values, train={"steps": ENDLESS})
@@ -76,10 +77,10 @@ def time_passes(loader: Feed, volumes: list[Volume], source: Source, seconds: fl
         for _ in islice(iterator, queued):
             pass
         durations.append(_pass(iterator, counted))
-    return summarize(durations, first)._asdict()
+    return asdict(summarize(durations, first))
 
 
-def _pass(iterator: Iterator[Slice], batches: int) -> float:
+def _pass(iterator: Iterator[SliceBatch], batches: int) -> float:
     """Seconds per slice of some batches."""
     started = time.perf_counter()
     slices = sum(len(batch.fname) for batch in islice(iterator, batches))
@@ -101,7 +102,9 @@ def measure_files(volumes: list[Volume], seconds: float) -> dict[str, Any]:
     """Bytes per second of plain reads, cold and warm, and whether cold ones were seen to reach the disk."""
     paths = [volume.path for volume in volumes]
     size = sum(os.path.getsize(path) for path in paths)
-    cold, warm, fetched = [], [], []
+    cold: list[float] = []
+    warm: list[float] = []
+    fetched: list[int] = []
     while len(cold) < LEAST or sum(cold) + sum(warm) < seconds:
         drop(paths)
         before = _fetched()
@@ -142,7 +145,7 @@ def reading_cost(config: Config, volumes: list[Volume], source: Source) -> Cost:
     """What a slice costs at least: its bytes and its readout's transform; from a cache, a copy."""
     config = as_read(config, source)
     half, active = config.data.adjacent_slices // 2, config.data.augment != Augment()
-    moved = transformed = slices = 0
+    moved, transformed, slices = 0, 0.0, 0
     for volume in volumes:
         count, rows, columns = volume.kspace_shape
         target = 4 * volume.recon_size[0] * volume.recon_size[1]

@@ -1,6 +1,7 @@
 """The losses of the last steps, kept on the device so that no step waits for them."""
 
 import time
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ SHARED = "gradient_norm"  # the only one that processes have in common
 class Recent:
     """The losses since they were last logged."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.losses: list[dict[str, Tensor]] = []
         self.start_clock()
         self.unchecked: list[tuple[int, Places, dict[str, Tensor]]] = []
@@ -36,7 +37,9 @@ class Recent:
     def check(self) -> list[BadStep]:
         """The steps since the last check whose losses or gradient were not finite."""
         finite = [
-            torch.stack([losses[SHARED], sum(value for name, value in losses.items() if name != SHARED)])
+            torch.stack(
+                [losses[SHARED], reduce(torch.add, (loss for name, loss in losses.items() if name != SHARED))]
+            )
             for _, _, losses in self.unchecked
         ]
         bad = [

@@ -12,10 +12,11 @@ from torch import nn
 from config.schema import Config
 from custom_nn.model import ZeroFilled
 from fastmri.atomic import replacing
-from fastmri.dataset import Slice, collate, make_slice, read_hybrid, to_device
+from fastmri.dataset import collate, make_slice, read_hybrid, to_device
 from fastmri.inspecting import inspect
 from fastmri.physics import middle_slice
 from fastmri.scan import scan_volumes
+from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume, read_target
 from trainer import checkpoint
 from trainer.distributed import Process, gather
@@ -139,7 +140,7 @@ def reconstruct_volume(
     return Volumetric(torch.cat(drawn, dim=1).numpy(), joined, residual)
 
 
-def _batch(volume: Volume, slices: range, sampling: Sampling, config: Config) -> Slice:
+def _batch(volume: Volume, slices: range, sampling: Sampling, config: Config) -> SliceBatch:
     mask = torch.from_numpy(sampling.mask)
     adjacent = config.data.adjacent_slices
     return collate(

@@ -44,7 +44,7 @@ MEANING = {  # of each assumption: its unit, and words
 
 def assumptions(given: list[str]) -> Assumptions:
     """The defaults with `name=value` set anew. Raises ValueError in one line."""
-    found = {}
+    found: dict[str, Any] = {}
     for text in given:
         name, _, value = text.partition("=")
         if name not in MEANING:

@@ -90,7 +90,8 @@ def score(result: Result, perceptual: Perceptual | None) -> list[Score]:
         measures = Measures(*volume_metrics(target, prediction), *texture(found.rings), *null, residual)
         seen = perceptual(target, prediction) if perceptual else {}
         curve = texture_curve(found.rings)
-        tiles = truth and Tiles(_tiles(target, prediction, perceptual), truth)
+        seen_tiles = _tiles(target, prediction, perceptual)
+        tiles = Tiles(seen_tiles, truth) if seen_tiles and truth else None
         named = (name, volume.fname, result.acceleration, volume.acquisition)
         scores.append(Score(*named, achieved, measures, seen, curve, tiles))
     return scores
@@ -106,6 +107,7 @@ def trusts(result: Result) -> list[Trust]:
     name = next((name for name in estimates.methods if name.startswith("mean_")), None)
     if name is None:
         return []
+    assert estimates.std is not None
     mean, std = estimates.methods[name].magnitude.numpy(), estimates.std.numpy()
     samples = int(name.removeprefix("mean_"))
     volume = result.volume

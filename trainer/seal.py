@@ -26,9 +26,9 @@ def read_sealed(path: Path) -> bytes:
     if size > LARGEST:
         raise ValueError(f"{size / 2**30:.0f} GiB, more than any checkpoint has")
     data = path.read_bytes()
-    archive, comment = data[:-LENGTH], data[-LENGTH:]
+    sealed, comment = data[:-LENGTH], data[-LENGTH:]
     if comment.startswith(MARK):
-        found = hashlib.sha256(archive[:-2] + b"\0\0").hexdigest().encode()
+        found = hashlib.sha256(sealed[:-2] + b"\0\0").hexdigest().encode()
         if found != comment.removeprefix(MARK):
             raise ValueError("its checksum is another: bytes were changed after it was written")
     try:

@@ -12,7 +12,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # a person, a system
 class Signals:
     """Those that this process received."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.received: list[int] = []
         self.nothing_to_save = False
 

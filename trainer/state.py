@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from loguru import logger
 from torch import nn
+from torch.optim import AdamW, Optimizer
 
 from config.load import plain_config
 from config.schema import MOST_KEPT, Config
 from custom_nn.adaptive_cs_net import checkpoint_blocks
+from custom_nn.models import Trained
 from trainer import checkpoint
 from trainer.adversary import Adversary, make_adversary
 from trainer.distributed import Process, gather
@@ -19,7 +20,7 @@ from trainer.optimizer import make_optimizer
 from trainer.pretrained import load_pretrained
 
 # groups and options that a resumed run may set anew, because they change no weight
-MAY_CHANGE = (
+MAY_CHANGE: tuple[str, ...] = (
     "device",
     "validate",
     "data.num_workers",
@@ -39,9 +40,9 @@ MAY_CHANGE += ("train.accumulate",)  # told if a step has another number of slic
 class State:
     """All that training changes."""
 
-    model: nn.Module  # what the optimizer updates
-    average: nn.Module  # what is evaluated
-    optimizer: torch.optim.Optimizer
+    model: Trained  # what the optimizer updates
+    average: Trained  # what is evaluated
+    optimizer: AdamW
     adversary: Adversary | None
     betas: checkpoint.Betas
     world: int = 1  # processes that share a step
@@ -51,9 +52,13 @@ class State:
     best: float | None = None  # highest score of a validation
     bad_steps: int = 0  # of this process, since it started
 
-    def _parts(self) -> dict[str, Any]:
+    def _parts(self) -> dict[str, nn.Module | Optimizer]:
         """Whatever has a state dict, by its name in a checkpoint."""
-        parts = {"model": self.model, "ema": self.average, "optimizer": self.optimizer}
+        parts: dict[str, nn.Module | Optimizer] = {
+            "model": self.model,
+            "ema": self.average,
+            "optimizer": self.optimizer,
+        }
         if self.adversary is not None:
             parts["discriminator"] = self.adversary.discriminator
             parts["discriminator_optimizer"] = self.adversary.optimizer

@@ -1,6 +1,7 @@
 """One step of training, the same for every model."""
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +9,8 @@ from torch import Tensor, nn
 from config.schema import Config
 from custom_nn.latent import Guidance
 from custom_nn.model import Noise, Reconstruction
-from fastmri.dataset import Slice
+from custom_nn.models import Trained
+from fastmri.slices import SliceBatch
 from trainer.adversary import adversarial_term, adversarial_weight, discriminator_gradient
 from trainer.checkpoint import BETAS, Betas
 from trainer.distributed import Process, average_gradients
@@ -26,7 +28,7 @@ def unmarked(part: str) -> None:
 
 
 def train_step(
-    state: State, batches: Sequence[Slice], config: Config, process: Process, mark: Mark = unmarked
+    state: State, batches: Sequence[SliceBatch], config: Config, process: Process, mark: Mark = unmarked
 ) -> dict[str, Tensor]:
     """One step on some batches of this process and of the others; gives mean losses, on the device.
 
@@ -64,17 +66,19 @@ def _start(state: State, config: Config) -> None:
 
 
 def forward(
-    model: nn.Module, batch: Slice, config: Config, noise: Noise
+    model: Trained, batch: SliceBatch, config: Config, noise: Noise
 ) -> tuple[list[Reconstruction], Guidance | None]:
     """The draws whose mean is compared with the truth, and what guides their latent, if anything does."""
     draws = training_draws(model, batch, noise, config.loss.samples)
     if not (config.loss.kl or config.loss.texture):
         return draws, None
+    assert model.stochastic
+    assert batch.kspace is not None
     return draws, model.guide(draws[0].latent, batch.kspace, batch.mask, noise)
 
 
 def generator_gradient(
-    state: State, total: Tensor, image: Tensor, batch: Slice, weight: float, config: Config, mark: Mark
+    state: State, total: Tensor, image: Tensor, batch: SliceBatch, weight: float, config: Config, mark: Mark
 ) -> dict[str, Tensor]:
     """Add the adversarial term, and the gradient to what it is so far; gives what was added to the losses."""
     found = {}
@@ -99,7 +103,8 @@ def _update(state: State, weight: float, config: Config, process: Process) -> di
         network = state.adversary.discriminator
         average_gradients(network, weight, process, options.bf16_gradients)
         step_if_finite(
-            state.adversary.optimizer, nn.utils.get_total_norm([p.grad for p in network.parameters()])
+            state.adversary.optimizer,
+            nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None]),
         )
     return {"gradient_norm": norm}
 
@@ -110,10 +115,10 @@ def weighted_mean(losses: list[dict[str, Tensor]], weights: list[float]) -> dict
         return losses[0]
     shares = [weight / sum(weights) for weight in weights]
     pairs = list(zip(losses, shares, strict=True))
-    return {name: sum(share * found[name] for found, share in pairs) for name in losses[0]}
+    return {name: reduce(torch.add, (share * found[name] for found, share in pairs)) for name in losses[0]}
 
 
-def batch_betas(betas: Betas, batch: Slice) -> Tensor:
+def batch_betas(betas: Betas, batch: SliceBatch) -> Tensor:
     """The weight of the standard deviation's reward of each slice, by its acceleration: (2, N)."""
     values = [[betas[part][r] for r in batch.acceleration] for part in BETAS]
     return torch.tensor(values).to(batch.mask.device, non_blocking=True)  # the device need not be waited for

@@ -1,6 +1,7 @@
 """Speed and memory of a training step and of inference, by batch size, precision and compile mode."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor
 
 from config.schema import Config
-from fastmri.dataset import EvaluationDraw, Slice, collate, to_device
+from fastmri.dataset import EvaluationDraw, collate, to_device
 from fastmri.sampling import group_by_shape
+from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
 from trainer.compiled import compile_network
 from trainer.data import evaluation_loader, training_loader
@@ -49,7 +51,7 @@ def measure_step(
     together = TOGETHER[process.device.type]
     timing = time_calls(call, seconds=seconds, together=together, wait=partial(wait_for, process.device))
     most = peak(process.device) - before
-    return {**timing._asdict(), "peak_bytes": most, "shape": list(batch.masked_kspace.shape)}
+    return {**asdict(timing), "peak_bytes": most, "shape": list(batch.masked_kspace.shape)}
 
 
 def count_cost(config: Config, volumes: list[Volume], device: str, part: str, precision: str) -> dict:
@@ -71,7 +73,7 @@ def count_cost(config: Config, volumes: list[Volume], device: str, part: str, pr
     return Cost(fixed, moved, flops)._asdict()
 
 
-def given_bytes(batch: Slice) -> int:
+def given_bytes(batch: SliceBatch) -> int:
     """Bytes of a batch, and of the complex image that is made of it."""
     tensors = [value for value in batch if isinstance(value, Tensor)]
     image = batch.masked_kspace[:, :1]
@@ -92,13 +94,13 @@ def changed(config: Config, **groups: dict[str, Any]) -> Config:
     return config.model_copy(update=updated)
 
 
-def make_batch(config: Config, volumes: list[Volume], process: Process, setting: Setting) -> Slice:
+def make_batch(config: Config, volumes: list[Volume], process: Process, setting: Setting) -> SliceBatch:
     """A batch as training or evaluation would see it, on the device; read in this process."""
     config = changed(config, data={"num_workers": 0})
     if setting.part == "train":
         return to_device(next(iter(training_loader(config, volumes, process))), process.device)
     loader = evaluation_loader(config, volumes, process)
-    (group, *_) = group_by_shape(volumes, range(len(loader.dataset))).values()
+    (group, *_) = group_by_shape(volumes, list(range(len(loader.dataset)))).values()
     draws = [
         EvaluationDraw(int(k), config.masks.accelerations[0]) for k in np.resize(group, setting.batch_size)
     ]
@@ -111,7 +113,7 @@ def step_module(state: State, setting: Setting) -> torch.nn.Module:
 
 
 def make_call(
-    state: State, batch: Slice, config: Config, process: Process, setting: Setting
+    state: State, batch: SliceBatch, config: Config, process: Process, setting: Setting
 ) -> Callable[[], None]:
     """One step of training, or all draws of the batch's slices."""
 

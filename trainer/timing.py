@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +11,8 @@ WARMUP = 3  # calls that set up libraries, fill caches and, on CUDA, record grap
 LEAST = 3  # durations that a median is of, however long they take
 
 
-class Timing(NamedTuple):
+@dataclass(frozen=True)
+class Timing:
     """Seconds of a call."""
 
     median: float

@@ -12,7 +12,7 @@ from trainer.timing import LEAST, WARMUP, wait_for
 
 
 def time_together(
-    call: Callable[[], None], seconds: float, process: Process, warmup: int = WARMUP, prepared: int = 0
+    call: Callable[[], object], seconds: float, process: Process, warmup: int = WARMUP, prepared: int = 0
 ) -> list[float]:
     """Seconds of a call in blocks of calls; every process makes as many, or one would wait for ever.
 
@@ -27,7 +27,7 @@ def time_together(
     return [_block(call, count, wait) for _ in range(LEAST)]
 
 
-def _block(call: Callable[[], None], count: int, wait: Callable[[], None]) -> float:
+def _block(call: Callable[[], object], count: int, wait: Callable[[], None]) -> float:
     started = time.perf_counter()
     for _ in range(count):
         call()

@@ -8,9 +8,10 @@ from loguru import logger
 from torch import nn
 
 from config.schema import Config
-from custom_nn.model import build_model
-from fastmri.dataset import EvaluationDraw, EvaluationSlices, Slice, collate
+from custom_nn.models import build_untrained
+from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate
 from fastmri.metrics import psnr_of_error
+from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
 from trainer.data import find_volumes, mask_settings
 from trainer.distributed import Process, gather
@@ -48,7 +49,7 @@ def _told(name: str, acceleration: int, weight: float, psnr: float) -> float:
     return weight
 
 
-def tuning_batches(volumes: list[Volume], acceleration: int, config: Config) -> list[Slice]:
+def tuning_batches(volumes: list[Volume], acceleration: int, config: Config) -> list[SliceBatch]:
     """Slices, each by itself, of volumes and at depths spread evenly, but for those without a signal."""
     dataset = EvaluationSlices(volumes, mask_settings(config), adjacent_slices=1)
     index = {place: k for k, place in enumerate(dataset.slices)}
@@ -58,31 +59,32 @@ def tuning_batches(volumes: list[Volume], acceleration: int, config: Config) -> 
         volume = volumes[(2 * k + 1) * len(volumes) // (2 * count)]
         depth = (2 * k + 1) * volume.num_slices // (2 * count)
         slices.append(dataset[EvaluationDraw(index[volume, depth], acceleration)])
-    batches = [collate([found]) for found in slices if found.target.any()]
+    batches = [collate([found]) for found in slices if found.target is not None and found.target.any()]
     if not batches:
         raise ValueError(f"no signal in the {count} training slices to tune on; raise classical.tune_slices")
     return batches
 
 
-def tune_weight(name: str, batches: list[Slice], config: Config) -> tuple[float, float]:
+def tune_weight(name: str, batches: list[SliceBatch], config: Config) -> tuple[float, float]:
     """The best weight, and its PSNR in dB: of every decade, then of thirds of a decade around the best."""
 
     def score(weight: float) -> float:
         return mean_psnr(
-            build_model(name, {"weight": weight, "iterations": config.classical.iterations}), batches
+            build_untrained(name, {"weight": weight, "iterations": config.classical.iterations}), batches
         )
 
     scores = {weight: score(weight) for weight in COARSE}
-    best = max(scores, key=scores.get)
+    best = max(scores, key=scores.__getitem__)
     scores |= {best * factor: score(best * factor) for factor in FINE}
-    best = max(scores, key=scores.get)
+    best = max(scores, key=scores.__getitem__)
     return best, scores[best]
 
 
-def mean_psnr(model: nn.Module, batches: list[Slice]) -> float:
+def mean_psnr(model: nn.Module, batches: list[SliceBatch]) -> float:
     """Mean PSNR in dB of single slices under the maximum of their volume. Raises ValueError if not finite."""
     values = []
     for batch in batches:
+        assert batch.target is not None
         image = model(batch.masked_kspace, batch.mask, None).image
         error = (magnitude(image, batch.recon_size[0]) - batch.target).double().square().mean()
         values.append(psnr_of_error(float(error), float(batch.max_value)))

@@ -34,6 +34,12 @@ class Run(NamedTuple):
         return self.config.model.name if self.found else str(self.path)
 
     @property
+    def trained(self) -> checkpoint.Checkpoint:
+        """The checkpoint of a run that has one."""
+        assert self.found is not None
+        return self.found
+
+    @property
     def step(self) -> str:
         """How long it was trained, to follow its name."""
         return f", step {self.found.progress.step}" if self.found else ""
@@ -127,7 +133,7 @@ def run_calibration(run: Run, samples: int) -> Calibrations | None:
     """What `calibrate` learnt of this checkpoint at so many samples, if it did."""
     if not run.stochastic or samples < 2:
         return None
-    terms = calibration_terms(run.config, run.found.progress.step, samples)
+    terms = calibration_terms(run.config, run.trained.progress.step, samples)
     return read_calibration(checkpoint.run_directory(run.path), terms)
 
 

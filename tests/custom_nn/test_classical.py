@@ -5,7 +5,8 @@ import ast
 import pytest
 import torch
 
-from custom_nn.model import Reconstruction, build_model
+from custom_nn.model import Reconstruction
+from custom_nn.models import build_untrained
 from fastmri.fourier import fft1c
 from fastmri.masks import evaluation_mask
 from fastmri.physics import apply_mask, center_columns, data_residual, zero_filled
@@ -16,7 +17,7 @@ NAMES = ("low_pass", *SOLVED)
 
 
 def make(name: str, weight: float = 0.003, iterations: int = 20) -> torch.nn.Module:
-    return build_model(name, {"weight": weight, "iterations": iterations} if name in SOLVED else {})
+    return build_untrained(name, {"weight": weight, "iterations": iterations} if name in SOLVED else {})
 
 
 def scene(count: int, slices: int, height: int, width: int):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from custom_nn.model import build_model
+from custom_nn.models import build_model
 from fastmri.fourier import fft1c
 from fastmri.physics import apply_mask
 from tests.custom_nn.test_models import CASCADE, scene

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from custom_nn.model import Reconstruction, build_model, parameter_count
+from custom_nn.model import Reconstruction, parameter_count
+from custom_nn.models import Trained, build_model, build_untrained
 from fastmri.fourier import fft1c
 from fastmri.physics import apply_mask, measured_scale, zero_filled
 
@@ -23,9 +24,9 @@ MODELS = {"adaptive_cs_net": CASCADE, "unet": UNET, "pix2pix": UNET | {"downsamp
 SIZES = [(16, 24), (17, 21)]
 
 
-def make(name: str, adjacent_slices: int = 1, **changes) -> torch.nn.Module:
+def make(name: str, adjacent_slices: int = 1, **changes) -> Trained:
     torch.manual_seed(0)
-    return build_model(name, MODELS[name] | {"adjacent_slices": adjacent_slices} | changes)
+    return build_model(name, {**MODELS[name]} | {"adjacent_slices": adjacent_slices} | changes)
 
 
 def scene(
@@ -133,6 +134,6 @@ def test_weights_depend_on_the_torch_seed_alone():
 
 def test_zero_filled_is_the_inverse_transform_of_the_middle_slice():
     _, mask, measured = scene(2, 3, 16, 24)
-    model = build_model("zero_filled", {})
+    model = build_untrained("zero_filled", {})
     assert torch.equal(model(measured, mask, torch.randn).image, zero_filled(measured[:, 1:2]))
     assert parameter_count(model) == 0
