@@ -71,6 +71,7 @@ def train(config: Path, overrides: list[str], out: Path | None, plan: bool) -> i
     _console(quiet=not process.main)
     if plan:
         return _plan(options, out, process)
+    assert out is not None
     with distributed.group(process):
         stopped = train(options, out, process)
     if process.main:
@@ -513,6 +514,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="main.py", description="Extreme accelerated MRI, x4 to x32.")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
+        assert command.run.__doc__
         about = command.run.__doc__.splitlines()[0]
         sub = subparsers.add_parser(
             name,

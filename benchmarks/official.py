@@ -141,7 +141,8 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     found = measure_reading(args) if args.measure == "data" else measure_step(args)
-    print(json.dumps({**found, "fastmri": fastmri.__version__, "torch": str(torch.__version__)}))
+    version = fastmri.__version__  # type: ignore[attr-defined]  # mypy sees ours, not the official package
+    print(json.dumps({**found, "fastmri": version, "torch": str(torch.__version__)}))
 
 
 if __name__ == "__main__":

@@ -15,27 +15,21 @@ from trainer.records import Record
 def diagrams(record: Record) -> dict[str, Diagram]:
     """What a run's model holds, by figure; a generative one holds its baseline."""
     model, label = record.model, record.label
-    match record.config.model.name:
-        case "adaptive_cs_net":
-            return {"baseline": cascade_diagram(model, f"{label}: Adaptive-CS-Net")}
-        case "generative":
-            return {
-                "baseline": cascade_diagram(model.baseline, f"{label}: baseline, Adaptive-CS-Net"),
-                "generative": texture_diagram(model, f"{label}: texture added to the baseline"),
-            }
-        case "generative_global":
-            return {
-                "generative_global": global_diagram(
-                    model, f"{label}: one texture vector for the whole picture"
-                )
-            }
-        case "unet":
-            return {"unet": unet_diagram(model, f"{label}: U-Net")}
-        case "pix2pix":
-            options = record.config.adversarial
-            discriminator = make_discriminator(options) if options.weight else None
-            return {"pix2pix": pix2pix_diagram(model, f"{label}: pix2pix", discriminator)}
-    return {}
+    if model.name == "adaptive_cs_net":
+        return {"baseline": cascade_diagram(model, f"{label}: Adaptive-CS-Net")}
+    if model.name == "generative":
+        return {
+            "baseline": cascade_diagram(model.baseline, f"{label}: baseline, Adaptive-CS-Net"),
+            "generative": texture_diagram(model, f"{label}: texture added to the baseline"),
+        }
+    if model.name == "generative_global":
+        title = f"{label}: one texture vector for the whole picture"
+        return {"generative_global": global_diagram(model, title)}
+    if model.name == "unet":
+        return {"unet": unet_diagram(model, f"{label}: U-Net")}
+    options = record.config.adversarial
+    discriminator = make_discriminator(options) if options.weight else None
+    return {"pix2pix": pix2pix_diagram(model, f"{label}: pix2pix", discriminator)}
 
 
 def draw_architectures(records: list[Record], out: Path) -> list[Path]:

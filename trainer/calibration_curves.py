@@ -42,8 +42,20 @@ def read_reliability(records: list[Record]) -> list[Reliability]:
         points = {row["acceleration"]: _point(row) for row in _rows(summary, "trust")}
         for row in _rows(summary, "reliability"):
             r, over = row["acceleration"], row["coverage"]
-            curves = map(np.array, (row["level"], over["mean"], over["min"], over["max"], row["exact"]))
-            found.append(Reliability(record.label, r, row["samples"], row["volumes"], *curves, points.get(r)))
+            found.append(
+                Reliability(
+                    record.label,
+                    r,
+                    row["samples"],
+                    row["volumes"],
+                    level=np.array(row["level"]),
+                    mean=np.array(over["mean"]),
+                    least=np.array(over["min"]),
+                    most=np.array(over["max"]),
+                    exact=np.array(row["exact"]),
+                    calibrated=points.get(r),
+                )
+            )
     return found
 
 
@@ -107,16 +119,18 @@ def _draw(axis: Axes, found: Reliability, k: int) -> None:
     if found.calibrated is None:
         return
     level, mean, least = found.calibrated
-    style = {"color": color, "markersize": 5, "markeredgecolor": "white", "markeredgewidth": 0.6}
     axis.errorbar(
         [level],
         [mean],
-        yerr=[[mean - least], [0]],
+        yerr=[[mean - least], [0.0]],
         marker=marker,
         linestyle="",
         elinewidth=1,
         capsize=2,
         clip_on=False,
         label=f"{found.title}, calibrated to {level:.0%}",
-        **style,
+        color=color,
+        markersize=5,
+        markeredgecolor="white",
+        markeredgewidth=0.6,
     )

@@ -1,5 +1,6 @@
 """Words in columns, for a terminal as for print."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tabulate import tabulate
@@ -12,7 +13,7 @@ class Table(NamedTuple):
     lines: list[list[str]]
 
     @classmethod
-    def of(cls, lines: list[list[object]], heads: list[str]) -> "Table":
+    def of(cls, lines: Sequence[Sequence[object]], heads: list[str]) -> "Table":
         used = [k for k in range(len(heads)) if any(str(line[k]) for line in lines)]
         return cls([heads[k] for k in used], [[str(line[k]) for k in used] for line in lines])
 

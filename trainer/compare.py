@@ -104,10 +104,10 @@ def common_rows(records: list[Record]) -> list[dict[str, Any]]:
     """
     rows: dict[tuple[int, str], dict[str, Any]] = {}
     for record in records:
-        for row in record.summary["rows"]:
+        for row in record.results["rows"]:
             if row["acquisition"] == "all":
                 title, count = record.title(row["method"]), row["volumes"]
-                title += f" (of {count})" * (count != records[0].summary["rows"][0]["volumes"])
+                title += f" (of {count})" * (count != records[0].results["rows"][0]["volumes"])
                 rows.setdefault((row["acceleration"], title), row | {"method": title})
     return [rows[key] for key in sorted(rows, key=lambda key: key[0])]
 
@@ -122,7 +122,7 @@ def write_comparison(records: list[Record], differences: list[Difference], out: 
             "step": record.step,
             "config_sha256": config_sha256(record.config),
             "validated": record.summary and record.summary["data"],
-            "rows": record.summary["rows"] if record.summary else [],
+            "rows": record.results["rows"] if record.summary else [],
         }
         for record in records
     ]

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,8 +26,14 @@ TERMS = {
 TERMS |= {"std": "reward of std", "kl": "KL divergence", "penalty": "discriminator's penalty"}
 METRICS = {"psnr": "PSNR [dB]", "ssim": "SSIM"}
 VALIDATED = re.compile(r"(psnr|ssim)_x(\d+)_(\w+)")
-LINES = {"zero_filled": (":", ""), "baseline": ("--", "s"), "mean": ("-.", "^"), "sample": ("-", "o")}
-LINES |= {"model": ("-", "o")}
+Dashes = Literal["-", "--", "-.", ":"]
+LINES: dict[str, tuple[Dashes, str]] = {
+    "zero_filled": (":", ""),
+    "baseline": ("--", "s"),
+    "mean": ("-.", "^"),
+    "sample": ("-", "o"),
+    "model": ("-", "o"),
+}
 SPAN = 20.0  # largest over smallest value, from which a logarithmic axis helps
 
 
@@ -57,10 +63,10 @@ def draw_losses_and_metrics(path: Path, records: list[Record]) -> Path:
         row, column = loss_rows + list(METRICS).index(name), accelerations.index(acceleration)
         _draw_metric(axes[row, column], f"{METRICS[name]}, x{acceleration}", curves)
     methods = dict.fromkeys(_family(curve.method) for curves in metrics.values() for curve in curves)
-    style = {"loc": "outside lower center", "ncols": 4, "frameon": False, "title_fontsize": 7.5}
+    style: dict[str, Any] = {"loc": "outside lower center", "ncols": 4, "frameon": False}
     note = "validated on different volumes: hold each against its own zero-filled image"
     title = note if _different_volumes(metrics) else None
-    figure.legend(handles=_handles(records, list(methods)), title=title, **style)
+    figure.legend(handles=_handles(records, list(methods)), title=title, title_fontsize=7.5, **style)
     return press.write(figure, path)
 
 
@@ -86,9 +92,11 @@ def metric_curves(records: list[Record]) -> dict[tuple[str, int], list[Curve]]:
     curves: dict[tuple[str, int], list[Curve]] = {}
     for run, record in enumerate(records):
         lines = [line for line in record.history if line["kind"] == "validate"]
-        names = dict.fromkeys(name for line in lines for name in line if VALIDATED.fullmatch(name))
-        for name in names:
-            metric, acceleration, method = VALIDATED.fullmatch(name).groups()
+        named = {name: VALIDATED.fullmatch(name) for line in lines for name in line}
+        for name, parts in named.items():
+            if parts is None:
+                continue
+            metric, acceleration, method = parts.groups()
             told = [(line["step"], line[name]) for line in lines if name in line]
             curve = Curve(run, method, *map(list, zip(*told, strict=True)))
             curves.setdefault((metric, int(acceleration)), []).append(curve)
@@ -125,8 +133,15 @@ def _draw_metric(axis: Axes, title: str, curves: list[Curve]) -> None:
     press.tidy(axis)
     for curve in curves:
         line, marker = LINES[_family(curve.method)]
-        style = {"color": press.color(curve.run), "linestyle": line, "marker": marker or "x"}
-        axis.plot(curve.steps, curve.values, **style, linewidth=1.2, markersize=3.5)
+        axis.plot(
+            curve.steps,
+            curve.values,
+            color=press.color(curve.run),
+            linestyle=line,
+            marker=marker or "x",
+            linewidth=1.2,
+            markersize=3.5,
+        )
     axis.margins(x=0.08, y=0.1)
     _label(axis, title)
 
@@ -148,7 +163,7 @@ def _handles(records: list[Record], methods: list[str]) -> list[Line2D]:
         for k, record in enumerate(records)
     ]
     titles = {"mean": "mean of samples", "model": "reconstruction"}
-    styles = {}
+    styles: dict[tuple[Dashes, str], list[str]] = {}
     for method in methods:
         line, marker = LINES[method]
         styles.setdefault((line, marker), []).append(titles.get(method, method_title(method)))

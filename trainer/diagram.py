@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -103,9 +103,11 @@ class Diagram(NamedTuple):
 def joined(page: Diagram, *others: Diagram) -> Diagram:
     """What several diagrams show, on the first's page."""
     pages = (page, *others)
-    return page._replace(
-        **{n: [*itertools.chain.from_iterable(getattr(d, n) for d in pages)] for n in Diagram._fields[3:]}
-    )
+    parts: dict[str, Any] = {
+        name: [*itertools.chain.from_iterable(getattr(one, name) for one in pages)]
+        for name in Diagram._fields[3:]
+    }
+    return page._replace(**parts)
 
 
 def chain(*boxes: Box) -> list[Arrow]:
@@ -147,13 +149,13 @@ def render(diagram: Diagram) -> Figure:
     for port in diagram.ports:
         face = KINDS[port.kind][0]
         axis.add_patch(Circle((port.x, port.y), PORT, facecolor=face, edgecolor="#333333", lw=0.6, zorder=4))
-        style = {"fontsize": 6, "ha": "center", "va": "center_baseline", "zorder": 5}
+        style: dict[str, Any] = {"fontsize": 6, "ha": "center", "va": "center_baseline", "zorder": 5}
         axis.text(port.x, port.y, port.text, color="white" if port.kind == "attention" else "black", **style)
     for note in diagram.notes:
         axis.text(note.x, note.y, note.text, fontsize=note.size, ha=note.align, va="center", color="#444444")
     title_place = (diagram.width / 2, diagram.height - 0.12)
     axis.text(*title_place, diagram.title, fontsize=9, ha="center", va="center", weight="bold")
-    used = {thing.kind for thing in (*diagram.boxes, *diagram.ports)}
+    used = {box.kind for box in diagram.boxes} | {port.kind for port in diagram.ports}
     handles = [
         Patch(facecolor=f, edgecolor="#333333", lw=0.6, label=t) for k, (f, t) in KINDS.items() if k in used
     ]
@@ -163,9 +165,9 @@ def render(diagram: Diagram) -> Figure:
     return figure
 
 
-def _draw_box(axis: Axes, box: Box, **style: object) -> None:
+def _draw_box(axis: Axes, box: Box, **style: Any) -> None:
     corner = (box.x - box.width / 2, box.y - box.height / 2)
-    style = {"edgecolor": "#333333", "zorder": 2} | style
+    style = {"edgecolor": "#333333", "zorder": 2, **style}
     rounded = f"round,pad=0,rounding_size={min(0.05, box.height / 4)}"
     axis.add_patch(
         FancyBboxPatch(
@@ -178,10 +180,9 @@ def _draw_box(axis: Axes, box: Box, **style: object) -> None:
 
 def _fit(text: Text, box: Box) -> None:
     """Make the text small enough for its box; by steps, because hinting makes widths uneven."""
-    renderer, inch = text.figure.canvas.get_renderer(), text.figure.dpi
-    size = FONT
+    size, inch = FONT, text.figure.dpi
     while size > SMALLEST:
-        extent = text.get_window_extent(renderer)
+        extent = text.get_window_extent()
         if extent.width <= (box.width - 2 * MARGIN) * inch and extent.height <= (box.height - MARGIN) * inch:
             return
         size -= 0.25
@@ -189,6 +190,11 @@ def _fit(text: Text, box: Box) -> None:
 
 
 def _draw_arrow(axis: Axes, arrow: Arrow) -> None:
-    style = {"color": arrow.color, "lw": 0.8, "linestyle": (0, (3, 2)) if arrow.dashed else "-", "zorder": 1}
+    style: dict[str, Any] = {
+        "color": arrow.color,
+        "lw": 0.8,
+        "linestyle": (0, (3, 2)) if arrow.dashed else "-",
+        "zorder": 1,
+    }
     head = "-" if arrow.plain else "-|>,head_length=2.4,head_width=1.3"
     axis.add_patch(FancyArrowPatch(path=Line(arrow.points), arrowstyle=head, mutation_scale=1, **style))

@@ -36,7 +36,8 @@ def _overview(model: AdaptiveCSNet, y: float) -> Diagram:
     starts = [Box(0.55, y, 0.9, TALL, f"k-space of\n{slices} slice{'s' * (slices > 1)}", "data")]
     starts.append(Box(1.58, y, 0.8, TALL, "zero-filled\nimage", "physics"))
     widths = [0.98, 0.5][-len(ends) :]
-    right, last = WIDTH - 0.1, []
+    last: list[Box] = []
+    right = WIDTH - 0.1
     for text, width in zip(reversed(ends), reversed(widths), strict=True):
         last.insert(0, Box(right - width / 2, y, width, TALL, text, "physics" if "put" in text else "data"))
         right -= width + 0.2

@@ -37,7 +37,7 @@ def spread(boxes: list[Box], y: float) -> list[Box]:
 
 def first_boxes(unet: UNet) -> list[Box]:
     """What is measured, and the image of it; to be placed."""
-    slices = unet.down[0][0].in_channels // 2
+    slices = convolutions(unet.down[0])[0].in_channels // 2
     text = f"k-space of\n{slices} slice{'s' * (slices > 1)}"
     return [Box(0, 0, 0.72, TALL, text, "data"), Box(0, 0, 0.72, TALL, "zero-filled\nimage", "physics")]
 
@@ -92,9 +92,14 @@ def _words(block: ConvBlock) -> str:
 
 def _block(x: float, y: float, block: ConvBlock) -> Box:
     """The convolutions of a block, which are alike but for the first one's inputs."""
-    convs = [layer for layer in block if isinstance(layer, nn.Conv2d)]
+    convs = convolutions(block)
     text = f"{len(convs)} × conv {kernel(convs[0])}\n{convs[0].in_channels} → {convs[-1].out_channels}"
     return Box(x, y, 1.0, TALL, text, "conv")
+
+
+def convolutions(block: nn.Sequential) -> list[nn.Conv2d | nn.ConvTranspose2d]:
+    """Those of a block, in order."""
+    return [layer for layer in block if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
 
 
 def kernel(layer: nn.Conv2d | nn.ConvTranspose2d) -> str:
@@ -106,7 +111,7 @@ def _contract(unet: UNet, down: list[Box]) -> Diagram:
     """From scale to scale; each row tells its part of the input's size."""
     arrows = [connect(a, b) for a, b in pairwise(down)]
     notes = [Note(DOWN + 0.06, (a.y + b.y) / 2, "mean of 2×2", "left", 6) for a, b in pairwise(down)]
-    steps = [up[0].stride[0] for up in unet.up]  # coarsest first
+    steps = [convolutions(up)[0].stride[0] for up in unet.up]  # coarsest first
     sizes = [math.prod(steps[len(steps) - level :]) for level in range(1, len(down))]
     notes += [
         Note(box.left[0] - 0.08, box.y, f"1/{size} of the size", "right", 6)
@@ -117,11 +122,14 @@ def _contract(unet: UNet, down: list[Box]) -> Diagram:
 
 def _expand(unet: UNet, down: list[Box], merge: list[Box]) -> Diagram:
     """Transposed convolutions up, joined with what was there on the way down; `merge` is coarsest first."""
-    boxes, arrows, below = [], [], down[-1]
-    for (layer, *_), skip, stay, block in zip(unet.up, down[-2::-1], merge, unet.merge, strict=True):
+    below = down[-1]
+    boxes: list[Box] = []
+    arrows: list[Arrow] = []
+    for rise, skip, stay, block in zip(unet.up, down[-2::-1], merge, unet.merge, strict=True):
+        (layer,) = convolutions(rise)
         text = f"conv {kernel(layer)}, up ×{layer.stride[0]}\n{layer.in_channels} → {layer.out_channels}"
         up = Box(JOIN, skip.y - PITCH / 2, 1.0, TALL, text, "conv")
-        total = Box(JOIN, skip.y, 0.66, 0.22, f"joined: {block[0].in_channels}", "data")
+        total = Box(JOIN, skip.y, 0.66, 0.22, f"joined: {convolutions(block)[0].in_channels}", "data")
         if below is down[-1]:
             arrows.append(Arrow([below.right, (JOIN, below.y), up.bottom]))
         else:
@@ -134,7 +142,7 @@ def _expand(unet: UNet, down: list[Box], merge: list[Box]) -> Diagram:
 
 def _ends(unet: UNet, first: Box, last: Box) -> Diagram:
     """What enters and what leaves the network."""
-    channels, layer = unet.down[0][0].in_channels, unet.output
+    channels, layer = convolutions(unet.down[0])[0].in_channels, unet.output
     before = Box(SIDE, first.y, 1.16, TALL, f"channels over their\nstandard deviation: {channels}", "physics")
     text = f"conv {kernel(layer)}\n{layer.in_channels} → {layer.out_channels}"
     output = Box(OUT, last.y, 0.9, TALL, text, "conv")

@@ -123,5 +123,5 @@ def show(axis: Axes, picture: Picture) -> AxesImage:
     axis.set_axis_on()
     axis.set(xticks=[], yticks=[], xlabel=picture.caption)
     # fastMRI stores images upside down: rows are flipped for display alone
-    window = {"vmin": picture.low, "vmax": picture.high}
-    return axis.imshow(picture.image[::-1], cmap=picture.colors, interpolation="nearest", **window)
+    image, low, high = picture.image[::-1], picture.low, picture.high
+    return axis.imshow(image, cmap=picture.colors, interpolation="nearest", vmin=low, vmax=high)

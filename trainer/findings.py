@@ -14,7 +14,7 @@ Rows = dict[str, dict[int, Row]]  # by a method, or its title, and by accelerati
 def method_rows(record: Record) -> Rows:
     """A run's rows over all acquisitions, by method and acceleration."""
     found: Rows = {}
-    for row in record.summary["rows"]:
+    for row in record.results["rows"]:
         if row["acquisition"] == "all":
             found.setdefault(row["method"], {})[row["acceleration"]] = row
     return found

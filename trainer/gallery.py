@@ -47,7 +47,9 @@ def choose_slice(volumes: list[Volume], fname: str | None, slice_num: int | None
 
 def reconstruct_slice(records: list[Record], volume: Volume, slice_num: int, device: torch.device) -> Gallery:
     """Every method of every run on a slice, under the first run's masks; what several runs share once."""
-    masks, achieved, rows = records[0].config.masks, {}, []
+    masks = records[0].config.masks
+    achieved: dict[int, float] = {}
+    rows: list[Row] = []
     for record in records:
         config = record.config.model_copy(update={"masks": masks})
         images: dict[str, dict[int, np.ndarray]] = {}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from fastmri.metrics import psnr, ssim
 from trainer import press
@@ -35,9 +36,9 @@ def _errors_below(gallery: Gallery) -> Figure:
     rows, tall = 2 * len(gallery.rows) + 1, _tall(gallery)
     width = max(SIDE * len(accelerations) + 0.45, NARROWEST)
     height = (tall + 0.2) * rows - 0.2 * len(gallery.rows) + HEAD
-    figure = Figure(figsize=(width, height), layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.005)
+    figure = Figure(figsize=(width, height), layout=layout)
     figure.suptitle(_words(gallery, "PSNR [dB] / SSIM of the slice"), fontsize=8)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.005)
     axes = figure.subplots(rows, len(accelerations), squeeze=False)
     for column, acceleration in zip(axes.T, accelerations, strict=True):
         column[0].set_title(_heading(gallery, acceleration), fontsize=8, pad=3)
@@ -126,7 +127,7 @@ def _name(title: str, room: float) -> str:
 
 def _scores(gallery: Gallery, image: np.ndarray) -> tuple[str, str]:
     """The slice's PSNR and SSIM, with the volume's maximum as fastMRI's metrics have it."""
-    top, target = gallery.volume.max_value, gallery.target
+    top, target = gallery.volume.target_maximum, gallery.target
     return f"{psnr(target, image, top):.2f}", f"{ssim(target[None], image[None], top):.3f}"
 
 

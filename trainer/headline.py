@@ -10,7 +10,7 @@ from trainer.records import Record
 def headline(records: list[Record]) -> dict[str, Any]:
     """Of the first cascade against the zero-filled image, and of the first posterior sampler's texture."""
     return {
-        "volumes": len({volume["fname"] for volume in records[0].summary["volumes"]}),
+        "volumes": len({volume["fname"] for volume in records[0].results["volumes"]}),
         "baseline": _of_first(records, "adaptive_cs_net", _cascade_words),
         "sample": _of_first(records, "generative", _sampler_words),
         "global": _of_first(records, "generative_global", _texture_words),
@@ -36,7 +36,7 @@ def _cascade_words(record: Record) -> dict[str, str]:
 
 
 def _sampler_words(record: Record) -> dict[str, str]:
-    rows, posterior = method_rows(record), record.summary["posterior"]
+    rows, posterior = method_rows(record), record.results["posterior"]
     count = max(posterior[0]["psnr"], key=int)
     mean, baseline = rows.get(f"mean_{count}", rows["sample"]), rows["baseline"]
     return {

@@ -43,9 +43,10 @@ def paired(differences: list[float]) -> Paired:
     """
     values = np.asarray(differences, dtype=np.float64)
     values = np.where(np.abs(values) < NOTHING, 0.0, values)
-    if len(values) == 1:
+    interval = bootstrap_interval(values.tolist())
+    if interval is None:
         return Paired(1, float(values[0]), None, None, None)
-    low, high = bootstrap_interval(values)
+    low, high = interval
     p = float(wilcoxon(values).pvalue) if values.any() else 1.0
     return Paired(len(values), float(values.mean()), low, high, p)
 
@@ -58,7 +59,7 @@ def compare_records(records: list[Record]) -> list[Difference]:
         found += _compare(first, other, [(a, b) for a in _methods(first) for b in _methods(other)])
     for record in records:
         # a later method against those before it: sample - baseline, model - zero-filled, model - wavelet
-        pairs = combinations(list(dict.fromkeys(v["method"] for v in record.summary["volumes"])), 2)
+        pairs = combinations(list(dict.fromkeys(v["method"] for v in record.results["volumes"])), 2)
         own = [(later, earlier) for earlier, later in pairs if later in _methods(record)]
         found += _compare(record, record, own)
     return found
@@ -66,14 +67,14 @@ def compare_records(records: list[Record]) -> list[Difference]:
 
 def _methods(record: Record) -> list[str]:
     """What the run itself makes of the data, in the order of its table."""
-    found = dict.fromkeys(v["method"] for v in record.summary["volumes"])
+    found = dict.fromkeys(v["method"] for v in record.results["volumes"])
     return [method for method in found if method not in UNTRAINED]
 
 
 def _compare(one: Record, other: Record, pairs: list[tuple[str, str]]) -> list[Difference]:
     """Differences one - other of pairs of methods, at every acceleration and volume that both have."""
-    mine, theirs = volume_scores(one.summary), volume_scores(other.summary)
-    accelerations = [r for r in one.summary["masks"]["accelerations"] if (pairs[0][1], r) in theirs]
+    mine, theirs = volume_scores(one.results), volume_scores(other.results)
+    accelerations = [r for r in one.results["masks"]["accelerations"] if (pairs[0][1], r) in theirs]
     found = []
     for method, minus in pairs:
         for r in accelerations:

@@ -1,5 +1,7 @@
 """A plan as tables to read."""
 
+from collections.abc import Sequence
+
 from tabulate import tabulate
 
 from trainer.footprint import ALLOWANCE
@@ -76,7 +78,7 @@ def format_pace(plan: Plan) -> str:
     rate = size / pace["step"]
     hours = f"{options.steps * pace['step'] / 3600:.2f}"
     trained = f"{options.steps * size / plan.epoch:.1f}"
-    lines = [
+    lines: list[list[object]] = [
         ["steps", f"{pace['step']:.4f}", *_rates(rate, plan.epoch), options.steps, trained, hours],
         ["loader alone", "", *_rates(pace["read"], plan.epoch), "", "", ""],
     ]
@@ -110,5 +112,5 @@ def _gib(size: int) -> str:
     return f"{size / GIB:#.3g}".rstrip(".")
 
 
-def _table(lines: list[list[object]], headers: list[str]) -> str:
+def _table(lines: Sequence[Sequence[object]], headers: list[str]) -> str:
     return tabulate(lines, headers=headers, disable_numparse=True)

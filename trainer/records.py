@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
 from config.schema import METHODS, Config
+from custom_nn.models import Trained
 from fastmri.masks import MaskSettings
 from trainer import checkpoint
 from trainer.figures import method_title
@@ -25,9 +25,15 @@ class Record(NamedTuple):
     folder: Path
     step: int  # of the checkpoint
     config: Config
-    model: nn.Module  # ready to evaluate
+    model: Trained  # ready to evaluate
     history: list[dict[str, Any]]  # lines of metrics.jsonl; none if the run has no such file
     summary: dict[str, Any] | None  # validate/metrics.json, if the run was validated
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The summary of a run that was validated."""
+        assert self.summary is not None, f"{self.label}: not validated"
+        return self.summary
 
     def title(self, method: str) -> str:
         """A method of this run as figures and tables call it."""
@@ -46,7 +52,8 @@ def read_records(runs: list[Path], device: torch.device) -> list[Record]:
 
 
 def _read(run: Path, folder: Path, label: str, device: torch.device) -> Record:
-    _, found, config = load_run(run, [])
+    loaded = load_run(run, [])
+    found, config = loaded.trained, loaded.config
     model = checkpoint.load_model(found, config, device)
     history, summary = folder / "metrics.jsonl", folder / "validate" / "metrics.json"
     try:
@@ -88,7 +95,7 @@ def check_alike(first: Record, other: Record) -> None:
     that their zero-filled images score alike.
     """
     where = f"{other.label} was validated on other data or masks than {first.label}"
-    settings = [_settings(record.summary["masks"]) for record in (first, other)]
+    settings = [_settings(record.results["masks"]) for record in (first, other)]
     common = [r for r, _ in settings[0].pairs if r in dict(settings[1].pairs)]
     if settings[0].kind != settings[1].kind or not common:
         raise ValueError(f"{where}: {_words(settings[1])}, there {_words(settings[0])}")
@@ -96,7 +103,7 @@ def check_alike(first: Record, other: Record) -> None:
         fractions = [one.center_fraction(r) for one in settings]
         if fractions[0] != fractions[1]:
             raise ValueError(f"{where}: center fraction at x{r} {fractions[1]:g}, there {fractions[0]:g}")
-    scores = [volume_scores(record.summary) for record in (first, other)]
+    scores = [volume_scores(record.results) for record in (first, other)]
     for r in common:
         zero = [one["zero_filled", r] for one in scores]
         both = [fname for fname in zero[0] if fname in zero[1]]

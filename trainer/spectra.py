@@ -77,7 +77,7 @@ def draw_spectra(path: Path, spectra: list[Spectrum]) -> Path:
     return press.write(figure, path)
 
 
-def _draw(column: np.ndarray, spectrum: Spectrum, style: dict[str, object]) -> None:
+def _draw(column: np.ndarray, spectrum: Spectrum, style: dict[str, Any]) -> None:
     """One method's two lines."""
     frequency = (np.arange(RINGS) + 0.5) * 0.5 / RINGS  # middles of the rings
     power: Axes

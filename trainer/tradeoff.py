@@ -5,10 +5,11 @@ Perception is here the power above half the band on unmeasured k-space, over the
 
 import copy
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -109,11 +110,11 @@ def draw_tradeoff(path: Path, points: list[Point], volumes: int) -> Path:
         axis.set_title(f"x{acceleration}", fontsize=8)
     figure.supxlabel("power above half the band over the truth's", fontsize=8)
     figure.supylabel(f"PSNR [dB], mean of {volumes} volume{'s' * (volumes > 1)}", fontsize=8)
-    handles = {}
+    handles: dict[str, Artist] = {}
     for axis in figure.axes:
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
             handles.setdefault(name, handle)
-    figure.legend(handles.values(), handles, loc="outside upper center", ncols=3, frameon=False)
+    figure.legend([*handles.values()], [*handles], loc="outside upper center", ncols=3, frameon=False)
     return press.write(figure, path)
 
 
@@ -123,8 +124,13 @@ def _draw(axis: Axes, points: list[Point], titles: list[str]) -> None:
     axis.axvline(1, color=press.GREY, linewidth=0.8, linestyle=":")
     for k, title in enumerate(titles):
         mine = [point for point in points if point.title == title]
-        knob = sorted((point for point in mine if point.amplitude is not None), key=lambda p: p.amplitude)
-        style = {"color": press.color(k), "marker": press.MARKERS[k % len(press.MARKERS)], "markersize": 4}
+        turned = [(point.amplitude, point) for point in mine if point.amplitude is not None]
+        knob = [point for _, point in sorted(turned, key=lambda pair: pair[0])]
+        style: dict[str, Any] = {
+            "color": press.color(k),
+            "marker": press.MARKERS[k % len(press.MARKERS)],
+            "markersize": 4,
+        }
         if knob:
             x, y = [p.power_ratio for p in knob], [p.psnr for p in knob]
             axis.plot(x, y, linewidth=1.2, label=f"{title}, amplitude 0 to 1", **style)

@@ -15,7 +15,7 @@ def law(record: Record) -> dict[str, Any]:
     """Lines of acceleration, PSNR of one sample and of the mean, gain, the law's, and mean less baseline."""
     rows = method_rows(record)
     lines = []
-    for row in record.summary["posterior"]:
+    for row in record.results["posterior"]:
         r, count = row["acceleration"], max(row["psnr"], key=int)
         gap = row["psnr"][count] - rows["baseline"][r]["psnr"]["mean"] if "baseline" in rows else None
         lines.append([f"x{r}", f"{row['psnr']['1']:.2f}", f"{row['psnr'][count]:.2f}", f"{row['gap']:.2f}"])
@@ -37,7 +37,7 @@ def trust_table(record: Record) -> list[list[str]]:
             f"{row['psnr_bound']:.2f}",
             f"{row['psnr']:.2f}",
         ]
-        for row in record.summary.get("trust", [])
+        for row in record.results.get("trust", [])
         if row["acquisition"] == "all"
     ]
 
