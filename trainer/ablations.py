@@ -44,28 +44,27 @@ class Ablation(NamedTuple):
 def find_ablations(records: list[Record]) -> tuple[Record, list[Ablation]]:
     """The reference among runs, which each other one differs from in one switch alone, and the others.
 
-    All must be validated. Raises ValueError if there is no such run.
+    All must be validated. Raises ValueError if there is no such run of the generative model.
     """
     for reference in records:
         others = [record for record in records if record is not reference]
-        thrown = [_thrown(reference, other) for other in others]
-        if all(thrown):
-            pairs = zip(others, thrown, strict=True)
-            return reference, [Ablation(o, option, _effects(reference, o)) for o, option in pairs]
+        thrown = [(other, option) for other in others if (option := _thrown(reference, other))]
+        if len(thrown) == len(others) and reference.config.model.name == "generative":
+            return reference, [Ablation(o, option, _effects(reference, o)) for o, option in thrown]
     raise ValueError(
-        f"ablations: no run among {', '.join(r.label for r in records)} that each other differs from in one "
-        f"of {', '.join(SWITCHES)} alone"
+        f"ablations: no run among {', '.join(r.label for r in records)} is generative, and has each other "
+        f"differ from it in one of {', '.join(SWITCHES)} alone"
     )
 
 
 def _thrown(reference: Record, other: Record) -> str | None:
     """The switch that tells two runs apart; None if it is none, or more. The reference has it on."""
-    plain = [plain_config(record.config) for record in (reference, other)]
-    names = [line.partition(":")[0] for line in differences(*plain)]
+    one, two = plain_config(reference.config), plain_config(other.config)
+    names = [line.partition(":")[0] for line in differences(one, two)]
     if len(names) != 1 or names[0] not in SWITCHES:
         return None
     group, option = names[0].split(".")
-    before, after = (each[group][option] for each in plain)
+    before, after = one[group][option], two[group][option]
     return names[0] if before > after else None
 
 
@@ -85,7 +84,7 @@ MEASURES = {  # larger is better
 def _by_volume(record: Record) -> dict[str, dict[str, float]]:
     """The measures of a sample, mean over accelerations, by file name."""
     found: dict[str, list[list[float]]] = {}
-    for volume in record.summary["volumes"]:
+    for volume in record.results["volumes"]:
         if volume["method"] == "sample":
             octaves = -abs(np.log2(max(volume["power_ratio"], 1e-6)))
             found.setdefault(volume["fname"], []).append([volume["psnr"], volume["correlation"], octaves])

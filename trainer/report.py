@@ -96,10 +96,10 @@ def contents(records: list[Record]) -> dict[str, Any]:
     first, found = records[0], result_rows(records)
     tables = {"quality": QUALITY, "texture": TEXTURE, "frechet": FRECHET}
     return {
-        "accelerations": [f"x{r}" for r in first.summary["masks"]["accelerations"]],
+        "accelerations": [f"x{r}" for r in first.results["masks"]["accelerations"]],
         "data": {
-            "folder": first.summary["data"],
-            "masks": first.summary["masks"]["kind"],
+            "folder": first.results["data"],
+            "masks": first.results["masks"]["kind"],
             "table": data_table(_volumes(first)),
         },
         "first": first.label,
@@ -107,9 +107,9 @@ def contents(records: list[Record]) -> dict[str, Any]:
         "training": training_table(records),
         "tables": {name: measure_table(found, measures) for name, measures in tables.items()},
         "perceptual": perceptual_blocks(found),
-        "missing": first.summary.get("missing", {}),
+        "missing": first.results.get("missing", {}),
         "differences": difference_table(compare_records(records), first.title("model")),
-        "laws": [law(record) for record in records if "posterior" in record.summary],
+        "laws": [law(record) for record in records if "posterior" in record.results],
         "donor": donor_table(records),
         "trust": [line for record in records for line in trust_table(record)],
     }
@@ -117,7 +117,7 @@ def contents(records: list[Record]) -> dict[str, Any]:
 
 def _volumes(record: Record) -> dict[str, list[Volume]]:
     """What a run was trained on, and what it was validated on."""
-    seen = record.config.data.model_copy(update={"val": Path(record.summary["data"])})
+    seen = record.config.data.model_copy(update={"val": Path(record.results["data"])})
     config = record.config.model_copy(update={"data": seen})
     return {"training": find_volumes(config, "train"), "validation": find_volumes(config, "val")}
 
@@ -125,11 +125,12 @@ def _volumes(record: Record) -> dict[str, list[Volume]]:
 def ablation_contents(records: list[Record]) -> dict[str, Any]:
     """What the switches of a reference among these runs change."""
     reference, ablations = find_ablations(records)
-    rows = ablation_rows(reference, ablations)
+    rows, model = ablation_rows(reference, ablations), reference.config.model
+    assert model.name == "generative"
     return {
         "steps": reference.step,
-        "tokens": reference.config.model.tokens,
-        "high_pass": reference.config.model.high_pass,
+        "tokens": model.tokens,
+        "high_pass": model.high_pass,
         "table": measure_table(rows, SAMPLES),
         "frechet": measure_table(rows, FRECHET),
         "effects": effects(ablations),

@@ -170,6 +170,7 @@ def test_what_can_not_be_reported_is_told_in_a_line(runs, figures, tmp_path, cap
         (str(runs / "cascade"), "--figures", str(tmp_path)): "no figures of `compare`",
         (str(runs / "cascade"), "--benchmark", str(figures / "compare.json")): "not what `benchmark` writes",
         (str(runs / "cascade"), "--ablations", str(runs / "cascade"), str(runs / "texture")): "no run among",
+        (str(runs / "cascade"), "--ablations", str(runs / "cascade")): "no run among",  # not generative
     }
     for arguments, words in cases.items():
         assert main(["report", *arguments, "--out", str(tmp_path / "report.pdf")]) == 2
