@@ -22,7 +22,7 @@ def test_every_config_loads_and_opens_with_its_command(path):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_configs_hold_differences_only(path):
     def plain(group: dict, prefix: str = "") -> dict:
-        found = {}
+        found: dict[str, object] = {}
         for name, value in group.items():
             found |= plain(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
         return found

@@ -1,5 +1,7 @@
 """The parts of the cascade do what the paper says they do."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from custom_nn.adaptive_cs_net import ThresholdedTransform, estimate_priors
 from custom_nn.layers import SoftThreshold, instance_norm, soft_threshold, to_channels, to_complex
 from fastmri.fourier import fft1c
 from fastmri.physics import zero_filled
-from tests.custom_nn.test_models import make, scene
+from tests.custom_nn.test_models import cascade, scene
 
 
 def test_soft_threshold_shrinks_towards_zero():
@@ -55,7 +57,7 @@ def test_normalised_features_do_not_know_brightness_or_contrast():
 
 
 def test_blocks_share_no_weights():
-    first, second = make("adaptive_cs_net").blocks
+    first, second = cascade().blocks
     assert not any(a is b for a in first.parameters() for b in second.parameters())
     assert not torch.equal(first.transform.output.weight, second.transform.output.weight)
 
@@ -66,8 +68,8 @@ def test_blocks_share_no_weights():
 )
 def test_a_prior_enters_by_channels_of_its_own(option, off, channels):
     _, mask, measured = scene(1, 1, 16, 24)
-    options = {"phase_prior": "input"}
-    on, off = make("adaptive_cs_net", **options), make("adaptive_cs_net", **{**options, option: off})
+    options: dict[str, Any] = {"phase_prior": "input"}
+    on, off = cascade(**options), cascade(**{**options, option: off})
     kept = [k for k in range(9) if k not in range(*channels.indices(9))]
     for block, smaller in zip(on.blocks, off.blocks, strict=True):
         state = block.state_dict()
@@ -82,7 +84,7 @@ def test_a_prior_enters_by_channels_of_its_own(option, off, channels):
 @pytest.mark.parametrize(("phase_prior", "follows"), [("frame", True), ("input", False), ("none", False)])
 def test_in_the_phases_frame_turned_data_give_the_turned_picture(phase_prior, follows):
     _, mask, measured = scene(2, 1, 16, 24)
-    model = make("adaptive_cs_net", phase_prior=phase_prior)
+    model = cascade(phase_prior=phase_prior)
     rows = torch.polar(torch.ones(16), torch.linspace(0, 5, 16))[:, None]  # the readout is measured in full
     straight, turned = model(measured, mask, None).image, model(measured * rows, mask, None).image
     error = (turned - straight * rows).norm() / straight.norm()
@@ -93,7 +95,7 @@ def test_in_the_phases_frame_turned_data_give_the_turned_picture(phase_prior, fo
 def test_the_data_options_change_the_result(option):
     _, mask, measured = scene(1, 1, 16, 24)
     # the first block has no residual to step along, and hard consistency undoes the last one's step
-    on, off = (make("adaptive_cs_net", blocks=3, **{option: chosen}) for chosen in (True, False))
+    on, off = (cascade(blocks=3, **{option: chosen}) for chosen in (True, False))
     off.load_state_dict(on.state_dict(), strict=False)  # all weights alike
     found, other = on(measured, mask, None).image, off(measured, mask, None).image
     assert (found - other).norm() > 1e-4 * found.norm()
@@ -124,7 +126,7 @@ def test_background_prior_finds_the_air():
 
 def test_the_cascade_starts_near_the_data_and_the_gradient_step_takes_it_there():
     _, mask, measured = scene(1, 1, 16, 24)
-    found = make("adaptive_cs_net")(measured, mask, None).image
+    found = cascade()(measured, mask, None).image
     start = zero_filled(measured)
     assert (found - start).norm() < 0.5 * start.norm()
 

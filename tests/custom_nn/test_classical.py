@@ -142,4 +142,4 @@ def test_no_command_pays_for_importing_sigpy_unless_it_solves():
 def _imported(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name.split(".")[0] for alias in node.names]
-    return [node.module.split(".")[0]] if isinstance(node, ast.ImportFrom) else []
+    return [node.module.split(".")[0]] if isinstance(node, ast.ImportFrom) and node.module else []

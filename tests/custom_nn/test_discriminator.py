@@ -52,6 +52,7 @@ def test_penalties_of_a_known_slope():
     found = gradient_penalty(slope, image, -image, condition, torch.randn)
     assert found.item() == pytest.approx((norm - 1) ** 2, rel=1e-5)
     found.backward()
+    assert slope.weight.grad is not None
     assert slope.weight.grad.item() == pytest.approx(2 * (norm - 1) * norm / 0.5, rel=1e-4)
 
 

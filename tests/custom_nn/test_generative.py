@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from custom_nn.generative import Generative
+from custom_nn.generative_global import GenerativeGlobal
 from custom_nn.models import build_model
 from fastmri.fourier import fft1c
 from fastmri.physics import apply_mask
@@ -25,10 +27,11 @@ SPATIAL = {
 GLOBAL = {"cascade": CASCADE, "token_width": 8, "latent": 4, "encoder_weights": "none"}
 
 
-def spatial(trained: bool = True, **changes) -> torch.nn.Module:
+def spatial(trained: bool = True, **changes) -> Generative:
     """The recommended model; `trained`: with weights far from their start."""
     torch.manual_seed(0)
     model = build_model("generative", SPATIAL | {"adjacent_slices": 1} | changes)
+    assert model.name == "generative"
     if trained:
         with torch.no_grad():
             for parameter in model.parameters():
@@ -36,9 +39,11 @@ def spatial(trained: bool = True, **changes) -> torch.nn.Module:
     return model
 
 
-def global_() -> torch.nn.Module:
+def global_() -> GenerativeGlobal:
     torch.manual_seed(0)
-    return build_model("generative_global", GLOBAL | {"adjacent_slices": 1})
+    model = build_model("generative_global", GLOBAL | {"adjacent_slices": 1})
+    assert model.name == "generative_global"
+    return model
 
 
 @pytest.mark.parametrize("amplitude", [0.3, 1.0])
@@ -93,7 +98,9 @@ def test_a_baseline_that_is_not_frozen_trains_too():
     _, mask, measured = scene(2, 1, 16, 24)
     model = spatial(freeze_baseline=False)
     (model(measured, mask, torch.randn).image.abs().sum() * 1e4).backward()
-    silent = [name for name, p in model.baseline.named_parameters() if not p.grad.abs().sum() > 0]
+    silent = [
+        name for name, p in model.baseline.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ]
     assert silent == ["blocks.0.step"]  # the zero-filled image fits the data: it has no residual
 
 

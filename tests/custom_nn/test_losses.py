@@ -45,6 +45,7 @@ def test_the_gradient_is_finite_where_contrast_is_opposite():
     target = torch.rand(1, 1, 48, 48)
     prediction = (1 - target).requires_grad_()
     multi_scale_ssim(prediction, target).backward()
+    assert prediction.grad is not None
     assert prediction.grad.isfinite().all()
 
 
@@ -52,6 +53,7 @@ def test_predictions_above_the_maximum_still_count():
     target = torch.rand(1, 1, 48, 48)
     prediction = (target * 1.8).requires_grad_()
     ssim_terms(prediction, target, ms_ssim=1.0, ssim=0.0)["ms_ssim"].backward()
+    assert prediction.grad is not None
     assert (prediction.grad != 0).float().mean() > 0.9
 
 

@@ -1,8 +1,11 @@
 """What holds for every model behind the common contract."""
 
+from typing import Any
+
 import pytest
 import torch
 
+from custom_nn.adaptive_cs_net import AdaptiveCSNet
 from custom_nn.model import Reconstruction, parameter_count
 from custom_nn.models import Trained, build_model, build_untrained
 from fastmri.fourier import fft1c
@@ -20,13 +23,23 @@ CASCADE = {
     "data_consistency": True,
 }
 UNET = {"channels": 4, "pools": 2, "dropout": 0.0, "data_consistency": False}
-MODELS = {"adaptive_cs_net": CASCADE, "unet": UNET, "pix2pix": UNET | {"downsample": 2}}
+MODELS: dict[str, dict[str, Any]] = {
+    "adaptive_cs_net": CASCADE,
+    "unet": UNET,
+    "pix2pix": UNET | {"downsample": 2},
+}
 SIZES = [(16, 24), (17, 21)]
 
 
 def make(name: str, adjacent_slices: int = 1, **changes) -> Trained:
     torch.manual_seed(0)
-    return build_model(name, {**MODELS[name]} | {"adjacent_slices": adjacent_slices} | changes)
+    return build_model(name, MODELS[name] | {"adjacent_slices": adjacent_slices} | changes)
+
+
+def cascade(adjacent_slices: int = 1, **changes) -> AdaptiveCSNet:
+    model = make("adaptive_cs_net", adjacent_slices, **changes)
+    assert model.name == "adaptive_cs_net"
+    return model
 
 
 def scene(

@@ -40,6 +40,7 @@ def test_nothing_beyond_the_centre_of_kspace_is_seen():
 def test_without_a_second_stage_it_is_the_unet():
     _, mask, measured = scene(1, 1, 16, 24)
     unet, model = make("unet").eval(), make("pix2pix", downsample=1).eval()
+    assert model.name == "pix2pix"
     model.unet.load_state_dict(unet.state_dict())
     assert torch.equal(model(measured, mask, None).image, unet(measured, mask, None).image)
 

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from custom_nn.adaptive_cs_net import Block, Priors, ThresholdedTransform, estimate_priors
-from custom_nn.layers import NORM_EPSILON, instance_norm, pack, to_channels
+from custom_nn.adaptive_cs_net import AdaptiveCSNet, Block, Priors, ThresholdedTransform, estimate_priors
+from custom_nn.layers import NORM_EPSILON, InstanceNorm, instance_norm, pack, to_channels
 from fastmri.fourier import fft1c, ifft1c
 from fastmri.physics import apply_mask, measured_scale, middle_slice
-from tests.custom_nn.test_models import make, scene
+from tests.custom_nn.test_models import cascade, scene
 
 
 def plain_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -24,6 +24,7 @@ def plain_transform(net: ThresholdedTransform, x: Tensor) -> Tensor:
     x, features = F.pad(x, (0, -width % multiple, 0, -height % multiple)), []
     for scale, (conv, norm, layer) in enumerate(zip(net.analysis, net.norms, net.thresholds, strict=True)):
         x = F.leaky_relu(conv(F.avg_pool2d(x, 2) if scale else x), 0.2)
+        assert isinstance(norm, InstanceNorm)
         x = plain_norm(x, norm.scale, norm.shift)
         features.append(x.sign() * (x.abs() - layer.threshold.abs()[:, None, None]).relu())
     x = features.pop()
@@ -47,7 +48,7 @@ def plain_block(block: Block, image: Tensor, measured: Tensor, mask: Tensor, pri
     return image - step * residual + torch.complex(real, imaginary) * turn
 
 
-def plain(model: torch.nn.Module, masked_kspace: Tensor, mask: Tensor) -> Tensor:
+def plain(model: AdaptiveCSNet, masked_kspace: Tensor, mask: Tensor) -> Tensor:
     scale = measured_scale(masked_kspace)
     measured = masked_kspace / scale
     priors, image = estimate_priors(measured, mask, model.background_level), ifft1c(measured)
@@ -61,7 +62,7 @@ def plain(model: torch.nn.Module, masked_kspace: Tensor, mask: Tensor) -> Tensor
 @pytest.mark.parametrize(("slices", "size"), [(1, (16, 24)), (3, (17, 21))])
 def test_the_cascade_is_the_plain_one(phase_prior, slices, size):
     _, mask, measured = scene(2, slices, *size)
-    model, measured = make("adaptive_cs_net", slices, blocks=3, phase_prior=phase_prior), 1e4 * measured
+    model, measured = cascade(slices, blocks=3, phase_prior=phase_prior), 1e4 * measured
     for parameter in model.parameters():  # what starts at 0, 1 or small is seen too
         parameter.data += 0.05 * torch.randn_like(parameter)
     single = model(measured, mask, None).image

@@ -1,5 +1,7 @@
 """The pieces of style-based synthesis do what their equations say."""
 
+from typing import TypeVar
+
 import pytest
 import torch
 
@@ -16,7 +18,10 @@ def still(shape) -> torch.Tensor:
     return torch.zeros(shape)
 
 
-def randomise(module: torch.nn.Module) -> torch.nn.Module:
+Part = TypeVar("Part", bound=torch.nn.Module)
+
+
+def randomise(module: Part) -> Part:
     """All parameters drawn anew, so that nothing hides behind a start at 0."""
     with torch.no_grad():
         for parameter in module.parameters():
@@ -27,6 +32,8 @@ def randomise(module: torch.nn.Module) -> torch.nn.Module:
 def test_places_read_a_mean_of_the_tokens_weighted_by_their_likeness():
     attention = randomise(TokenAttention(6, 4, attention=True))
     places, w = torch.randn(2, 15, 6), torch.randn(2, 3, 4)
+    assert attention.query is not None
+    assert attention.key is not None
     query, key = places @ attention.query.weight.T, attention.key(w)
     expected = (query @ key.mT / 4**0.5).softmax(-1) @ attention.value(w)
     torch.testing.assert_close(attention(places, w), expected)
@@ -45,6 +52,7 @@ def test_a_modulated_convolution_keeps_unit_variance_whatever_the_style(attentio
     torch.nn.init.normal_(conv.attend.value.bias, mean=2.0)
     torch.nn.init.zeros_(conv.attend.value.weight)  # the same style everywhere
     x = torch.randn(4, 32, 40, 40)
+    assert conv.conv.bias is not None
     y = conv(x, torch.randn(4, 3, 8), still)[..., 1:-1, 1:-1] - conv.conv.bias[:, None, None]
     linear = torch.where(y < 0, y / 0.2, y)  # what LeakyReLU was given, up to the bias
     assert linear.std().item() == pytest.approx(1, abs=0.1)

@@ -1,5 +1,7 @@
 """Slices are what the files hold, drawn reproducibly whatever the number of workers."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -33,13 +35,14 @@ def volumes(tiny_data):
 
 
 def training(volumes, **changes) -> TrainingSlices:
-    options = {"adjacent_slices": 1, "crop_rows": None, "augmentation": STILL} | changes
+    options: dict[str, Any] = {"adjacent_slices": 1, "crop_rows": None, "augmentation": STILL} | changes
     return TrainingSlices(volumes, MASKS, **options)
 
 
 def batches(volumes, **changes) -> TrainingBatches:
     count = sum(volume.num_slices for volume in volumes)
-    options = {"indices": list(range(count)), "batch_size": 2, "seed": 0, "start": 0, "stop": 20} | changes
+    options: dict[str, Any] = {"batch_size": 2, "seed": 0, "start": 0, "stop": 20}
+    options |= {"indices": list(range(count)), **changes}
     return TrainingBatches(volumes, **options)
 
 
@@ -51,6 +54,7 @@ def test_a_slice_is_the_masked_file(volumes):
     assert torch.equal(sample.masked_kspace, apply_mask(hybrid, sample.mask))
     expected = evaluation_mask("random", "file1000002.h5", 40, 8, 0.04)
     assert np.array_equal(sample.mask[0, 0], expected)
+    assert sample.target is not None
     assert torch.equal(sample.target[0], torch.from_numpy(read_target(volumes[1].path, 1)))
     full = center_crop(ifft1c(hybrid).abs(), sample.recon_size)
     torch.testing.assert_close(full, sample.target)
@@ -76,6 +80,8 @@ def test_training_draws_repeat_with_their_seed_and_differ_otherwise(volumes):
     dataset = training(volumes, augmentation=VARIED)
     first, again, other = (dataset[TrainingDraw(0, (0, 0, step, 0))] for step in (5, 5, 6))
     assert torch.equal(first.masked_kspace, again.masked_kspace)
+    assert first.target is not None
+    assert again.target is not None
     assert torch.equal(first.target, again.target)
     assert not torch.equal(first.masked_kspace, other.masked_kspace)
     masks = {tuple(dataset[TrainingDraw(0, (0, 0, step, 0))].mask.flatten().tolist()) for step in range(30)}
@@ -95,6 +101,8 @@ def test_row_crops_are_rows_of_the_whole(volumes):
     assert crop.recon_size == (12, 32)
     starts = [k for k in range(21) if torch.equal(whole.masked_kspace[:, k : k + 12], crop.masked_kspace)]
     assert len(starts) == 1
+    assert whole.target is not None
+    assert crop.target is not None
     assert torch.equal(whole.target[:, starts[0] : starts[0] + 12], crop.target)
     assert torch.equal(whole.scale, crop.scale)
 

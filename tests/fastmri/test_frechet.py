@@ -30,7 +30,9 @@ def volume() -> np.ndarray:
 
 
 def moments(images: np.ndarray, top: float) -> list[TileMoments]:
-    return [tile_moments(images, top, CPU)]
+    found = tile_moments(images, top, CPU)
+    assert found is not None
+    return [found]
 
 
 def test_the_same_tiles_have_no_distance_and_order_does_not_matter(volume):
@@ -61,7 +63,7 @@ def test_units_of_the_volume_change_nothing(volume):
 
 def test_tiles_are_96_pixels_every_32(volume):
     wide = np.ones((3, TILE + 64, TILE + 31), np.float32)
-    assert tile_moments(wide, 1.0, CPU).tiles == 3 * 3 * 1
+    assert moments(wide, 1.0)[0].tiles == 3 * 3 * 1
     assert moments(volume, 1.0)[0].second.shape == (FEATURES, FEATURES)
     assert tile_moments(np.ones((3, TILE - 1, 200), np.float32), 1.0, CPU) is None
 
@@ -77,7 +79,7 @@ def test_wavelets_let_no_mean_pass_and_each_sees_its_own_grating():
 
 
 def test_volumes_add_up_to_all_their_tiles(volume):
-    parts = [tile_moments(volume[:10], 1.0, CPU), tile_moments(volume[10:], 1.0, CPU)]
+    parts = moments(volume[:10], 1.0) + moments(volume[10:], 1.0)
     blurred = moments(gaussian_filter(volume, (0, 1, 1)), 1.0)
     assert frechet_distance(parts, blurred) == pytest.approx(
         frechet_distance(moments(volume, 1.0), blurred), rel=1e-6
@@ -97,8 +99,8 @@ def test_the_distance_is_its_definition():
 
 
 def test_weights_count_volumes_more_than_once(volume):
-    parts = [tile_moments(volume[:10], 1.0, CPU), tile_moments(volume[10:], 1.0, CPU)]
-    truth = [tile_moments(x, 1.0, CPU) for x in (volume[:10] * 0.9, volume[10:] * 0.9)]
+    parts = moments(volume[:10], 1.0) + moments(volume[10:], 1.0)
+    truth = moments(volume[:10] * 0.9, 1.0) + moments(volume[10:] * 0.9, 1.0)
     drawn = frechet_distances(parts, truth, np.array([[1.0, 1.0], [2.0, 0.0]]))
     assert drawn[0] == pytest.approx(frechet_distance(parts, truth))
     assert drawn[1] == pytest.approx(frechet_distance(parts[:1], truth[:1]))

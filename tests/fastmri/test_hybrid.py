@@ -1,6 +1,7 @@
 """What is read past HDF5 is what HDF5 reads, whatever the layout, and nothing old or cut short passes."""
 
 import os
+from typing import Any
 
 import h5py
 import numpy as np
@@ -24,7 +25,7 @@ def rewrite(path, **layout) -> None:
             file.create_dataset(name, data=samples.astype(layout.get(name, samples.dtype)), **layout["how"])
 
 
-LAYOUTS = {
+LAYOUTS: dict[str, dict[str, Any]] = {
     "one piece": {"how": {}},
     "chunks": {"how": {"chunks": True, "compression": "gzip"}},
     "doubles": {"how": {}, "kspace": np.complex128, TARGET: np.float64},
@@ -61,7 +62,9 @@ def test_a_file_cut_short_is_named(tmp_path):
     volume = describe_volume(path)
     read_hybrid(volume, 0, 1)  # its place is known
     state = path.stat()
-    os.truncate(path, find_place(path, "kspace").start + 100)
+    place = find_place(path, "kspace")
+    assert place is not None
+    os.truncate(path, place.start + 100)
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     with pytest.raises(ValueError, match=r"file1\.h5: can't be read"):
         read_hybrid(volume, 1, 1)

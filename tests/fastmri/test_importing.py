@@ -65,7 +65,8 @@ def contents(path: Path) -> tuple[np.ndarray, np.ndarray, dict]:
 
 
 def brightest(picture: np.ndarray) -> tuple[int, int]:
-    return tuple(int(i) for i in np.unravel_index(picture.argmax(), picture.shape))
+    row, column = np.unravel_index(picture.argmax(), picture.shape)
+    return int(row), int(column)
 
 
 def reasons(report) -> dict[str, str]:

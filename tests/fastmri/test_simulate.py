@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,7 +20,7 @@ from fastmri.phantom.scan import draw_subject, fine_grid, measure
 from fastmri.simulate import simulate
 from fastmri.volumes import ACQUISITIONS, describe_volume
 
-SMALL = {"matrix": (128, 80), "recon": 64, "seed": 7}
+SMALL: dict[str, Any] = {"matrix": (128, 80), "recon": 64, "seed": 7}
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +182,7 @@ def test_noise_by_contrast() -> None:
     for acquisition, low, high in (("CORPD_FBK", 20, 45), ("CORPDFS_FBK", 6, 18)):
         rng = np.random.default_rng(3)
         subject = draw_subject(rng, acquisition=acquisition, slices=2)
-        options = {"matrix": (128, 80), "recon": 64, "acquired": (0, 80)}
+        options: dict[str, Any] = {"matrix": (128, 80), "recon": 64, "acquired": (0, 80)}
         noisy = measure(subject, **options, rng=rng)
         clean = measure(subject, **options, rng=rng, noiseless=True)
         sigma = (noisy.kspace - clean.kspace).real.std()

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ import yaml
 from main import main
 from tests.conftest import ROOT
 
-TINY = {
+TINY: dict[str, Any] = {
     "device": "cpu",
     "data": {"batch_size": 2, "num_workers": 0, "scan_cache": None, "augment": {"flip": True, "noise": 0.02}},
     "masks": {"accelerations": [4, 8]},
@@ -29,7 +29,7 @@ def write_config(path: Path, folder: Path, **data) -> Path:
     return path
 
 
-SPATIAL = {
+SPATIAL: dict[str, Any] = {
     "model": {"name": "generative", "filters": [4, 6], "tokens": 3, "token_width": 8, "latent": 2},
     "loss": {
         "ms_ssim": 0,

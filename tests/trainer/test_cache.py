@@ -13,6 +13,7 @@ from config.load import config_sha256, make_config
 from config.schema import Config
 from fastmri.dataset import EvaluationDraw, EvaluationSlices, TrainingDraw
 from fastmri.keeping import find_kept, kept_bytes
+from fastmri.volumes import Volume
 from main import main
 from tests.trainer.conftest import write_config
 from trainer import cache
@@ -38,6 +39,12 @@ def options(tmp_path, tiny_data):
         return make_config({"device": "cpu", "data": data, "masks": {"accelerations": [4, 8]}})
 
     return make
+
+
+def place_of(volume: Volume) -> str:
+    """The file or memory that a volume is kept in."""
+    assert volume.stored is not None
+    return volume.stored.path
 
 
 def draws(volumes, config: Config) -> list:
@@ -93,6 +100,8 @@ def test_loaders_processes_see_what_is_kept(options, kind, workers):
         found = list(training_loader(config, kept, CPU))
     for one, two in zip(plain, found, strict=True):
         assert torch.equal(one.masked_kspace, two.masked_kspace)
+        assert one.kspace is not None
+        assert two.kspace is not None
         assert torch.equal(one.kspace, two.kspace)
         assert torch.equal(one.scale, two.scale)
         assert one.fname == two.fname
@@ -103,9 +112,9 @@ def test_memory_is_given_back(options):
     volumes = find_volumes(config, "train")
     before = os.listdir("/proc/self/fd")
     with cached(volumes, config, CPU) as kept:
-        place = kept[0].stored.path
+        place = place_of(kept[0])
         assert Path(place).stat().st_size == kept_bytes(volumes, half=False)
-        assert kept[-1].stored.path == place
+        assert place_of(kept[-1]) == place
     assert os.listdir("/proc/self/fd") == before
     assert not Path(place).exists()
 
@@ -120,7 +129,7 @@ def own(tmp_path, tiny_data):
 def test_a_changed_file_is_kept_anew_and_its_old_state_removed(options, own, tmp_path):
     config = options("disk", path=str(own))
     with cached(find_volumes(config, "train"), config, CPU) as kept:
-        names = {Path(volume.stored.path).name for volume in kept}
+        names = {Path(place_of(volume)).name for volume in kept}
     with h5py.File(own / "singlecoil_train" / "file1000002.h5", "r+") as file:
         file["kspace"][...] *= 2
     volumes = find_volumes(config, "train")
@@ -128,7 +137,7 @@ def test_a_changed_file_is_kept_anew_and_its_old_state_removed(options, own, tmp
     expected = draws(volumes, config)
     with cached(volumes, config, CPU) as kept:
         found = draws(kept, config)
-        assert {Path(volume.stored.path).name for volume in kept} != names
+        assert {Path(place_of(volume)).name for volume in kept} != names
     assert all(torch.equal(a.masked_kspace, b.masked_kspace) for a, b in zip(expected, found, strict=True))
     assert len(list((tmp_path / "cache").iterdir())) == 3
 
@@ -157,7 +166,7 @@ def test_a_file_cut_short_is_made_again(options):
     config = options("disk")
     volumes = find_volumes(config, "train")
     with cached(volumes, config, CPU) as kept:
-        os.truncate(kept[1].stored.path, 100)
+        os.truncate(place_of(kept[1]), 100)
         with pytest.raises(ValueError, match=r"ends \d+ bytes early"):
             draws(kept, config)
     with cached(volumes, config, CPU) as kept:

@@ -12,6 +12,7 @@ from config.load import make_config
 from config.schema import Config
 from fastmri.dataset import EvaluationDraw, EvaluationSlices
 from fastmri.keeping import find_kept, keep_on_disk, kept_bytes
+from fastmri.volumes import Volume
 from trainer.cache import cached
 from trainer.data import find_volumes, mask_settings
 from trainer.distributed import Process, gather
@@ -23,6 +24,12 @@ CPU = torch.device("cpu")
 def options(folder: Path, kind: str, cache_dir: Path) -> Config:
     data = {"path": str(folder), "scan_cache": None, "cache": kind, "cache_dir": str(cache_dir)}
     return make_config({"device": "cpu", "data": data})
+
+
+def place_of(volume: Volume) -> str:
+    """The file or memory that a volume is kept in."""
+    assert volume.stored is not None
+    return volume.stored.path
 
 
 def samples(volumes, config: Config) -> list[torch.Tensor]:
@@ -76,7 +83,7 @@ def test_processes_of_a_host_share_one_copy(tiny_data, tmp_path, kind):
         process = Process(CPU, rank, 2)
         with cached(volumes, config, process) as kept:
             assert all(map(torch.equal, samples(kept, config), expected))
-            files = {volume.stored.path for volume in kept}
+            files = {place_of(volume) for volume in kept}
             assert len(files) == (2 if kind == "ram" else 3)  # a part in either's memory
             assert sum(map(os.path.getsize, files)) == kept_bytes(volumes, half=False)
             gather([], process)  # before memory is given back
@@ -97,7 +104,7 @@ def test_hosts_keep_copies_of_their_own(tiny_data, tmp_path, kind):
         with cached(volumes, config, Process(CPU, rank, 2)) as kept:
             assert all(volume.stored is not None for volume in kept)
             if kind == "ram":
-                assert all(f"/proc/{os.getpid()}/" in volume.stored.path for volume in kept)
+                assert all(f"/proc/{os.getpid()}/" in place_of(volume) for volume in kept)
             gather([], Process(CPU, rank, 2))
         distributed.destroy_process_group()
 

@@ -23,7 +23,7 @@ from trainer.figures import WARNING
 from trainer.gallery import reconstruct_slice
 from trainer.gallery_figure import gallery_figure
 from trainer.intervals import RESAMPLES
-from trainer.paired import compare_records, format_differences, paired
+from trainer.paired import Paired, compare_records, format_differences, paired
 from trainer.records import read_records
 from trainer.spectra import draw_spectra, read_spectra
 from trainer.tradeoff import AMPLITUDES, measure, spread_out
@@ -125,7 +125,7 @@ def test_the_slice_is_that_of_validate_and_shared_rows_are_drawn_once(records):
     shown = [axis for axis in figure.axes if axis.images]
     assert len(shown) == 2 * (2 * len(titles) + 1)
     target = shown[-1].images[0]
-    assert np.array_equal(target.get_array(), gallery.target[::-1])  # upright
+    assert np.array_equal(np.asarray(target.get_array()), gallery.target[::-1])  # upright
     assert {axis.images[0].get_clim() for axis in shown[::4]} == {target.get_clim()}  # one window
     assert all("/" in axis.get_xlabel() for axis in shown[:2])
 
@@ -162,16 +162,16 @@ def test_spectra_are_drawn_where_they_are_told(copied, tmp_path):
     row = {"method": "sample", "acceleration": 4, "power_ratio": [0.0] + [0.5] * (RINGS - 1)}
     row |= {"correlation": [0.0] + [0.2] * (RINGS - 1)}
     nothing = row | {"method": "zero_filled", "power_ratio": [0.0] * RINGS}
-    record = record._replace(summary=record.summary | {"spectra": [row, nothing]})
+    record = record._replace(summary=record.results | {"spectra": [row, nothing]})
     (spectrum,) = read_spectra([record])
     assert spectrum.title == "copied, sample"
     assert np.isnan(spectrum.power_ratio[0])  # all of that ring was measured
     assert spectrum.power_ratio[1] == 0.5
     assert len(read_spectra([record, record._replace(label="again")])) == 1  # as a frozen baseline would be
     assert draw_spectra(tmp_path / "spectra.png", [spectrum]).stat().st_size > 1000
-    record.summary.pop("spectra")
-    record.summary.pop("reliability")
-    lines = []
+    record.results.pop("spectra")
+    record.results.pop("reliability")
+    lines: list[str] = []
     sink = logger.add(lines.append, format="{message}")
     assert draw_numbers([record._replace(history=[])], tmp_path) == []
     logger.remove(sink)
@@ -192,14 +192,22 @@ def test_statistics_are_those_by_hand():
     assert found.p == wilcoxon(values).pvalue
 
 
+def told(found: Paired) -> tuple[float, float, float]:
+    """Interval and p, of several volumes."""
+    assert found.low is not None
+    assert found.high is not None
+    assert found.p is not None
+    return found.low, found.high, found.p
+
+
 def test_a_shift_is_significant_and_noise_is_not():
     rng = np.random.default_rng(3)
-    shift = paired(list(0.5 + 0.05 * rng.standard_normal(12)))
-    assert shift.p < 0.001
-    assert 0.4 < shift.low < shift.high < 0.6
-    noise = paired(list(0.05 * rng.standard_normal(12)))
-    assert noise.p > 0.05
-    assert noise.low < 0 < noise.high
+    low, high, p = told(paired(list(0.5 + 0.05 * rng.standard_normal(12))))
+    assert p < 0.001
+    assert 0.4 < low < high < 0.6
+    low, high, p = told(paired(list(0.05 * rng.standard_normal(12))))
+    assert p > 0.05
+    assert low < 0 < high
     assert paired([1e-7] * 12).p == 1.0  # rounding is no difference
     assert paired([0.4])[:3] == (1, 0.4, None)
 

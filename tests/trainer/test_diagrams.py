@@ -1,6 +1,7 @@
 """Diagrams are of the networks as they were built, and their words have room."""
 
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 
 from config.load import make_config
 from config.schema import Adversarial
+from custom_nn.pix2pix import Pix2Pix
 from trainer import checkpoint
 from trainer.adversary import make_discriminator
 from trainer.architecture import diagrams
@@ -30,7 +32,7 @@ def built(model: dict):
 
 
 def texts(diagram: Diagram) -> str:
-    return "\n".join(thing.text for thing in (*diagram.boxes, *diagram.notes))
+    return "\n".join([*(box.text for box in diagram.boxes), *(note.text for note in diagram.notes)])
 
 
 SMALL = {"name": "adaptive_cs_net", "blocks": 3, "filters": [6, 10]}
@@ -66,8 +68,8 @@ def test_the_texture_diagram_follows_the_config():
     modulated = [box for box in one.boxes if box.kind == "modulated"]
     assert len([port for port in one.ports if port.text == "A"]) == len(modulated)
     assert len([port for port in one.ports if port.text == "ε"]) == len(modulated) + 1  # and the latent
-    other = TEXTURE | {"attention": False, "hard_projection": False, "high_pass": 0, "amplitude": 0.5}
-    other = texture_diagram(built(other), "")
+    less = TEXTURE | {"attention": False, "hard_projection": False, "high_pass": 0, "amplitude": 0.5}
+    other = texture_diagram(built(less), "")
     assert not [port for port in other.ports if port.text == "A"]
     assert "null space" in texts(one)
     assert "null space" not in texts(other)
@@ -109,7 +111,9 @@ def test_the_unet_diagram_follows_the_network():
 def test_the_pix2pix_diagram_has_what_the_run_has():
     config = make_config({"model": PIX2PIX, "adversarial": {"weight": 0.01, "filters": [6, 7]}})
     model = checkpoint.make_model(config)
-    record = Record("run", None, 1, config, model, [], None)
+    record = Record("run", Path(), 1, config, model, [], None)
+    assert model.name == "pix2pix"
+    assert model.enlarge is not None
     diagram = diagrams(record)["pix2pix"]
     words, frames = texts(diagram), [frame.text for frame in diagram.frames]
     assert len(frames) == 3
@@ -131,12 +135,13 @@ def test_the_patch_is_what_a_logit_depends_on():
     image = torch.zeros(1, 2, 96, 96, requires_grad=True)
     logits = discriminator(image, image)
     logits[0, 0, logits.shape[2] // 2, logits.shape[3] // 2].backward()
+    assert image.grad is not None
     seen = np.flatnonzero(image.grad.abs().sum((0, 1, 2)))
     side = seen[-1] - seen[0] + 1
     assert f"{side}×{side} patch" in texts(pix2pix_diagram(built(PIX2PIX), "", discriminator))
 
 
-def pix2pix_with_discriminator(model: nn.Module, title: str) -> Diagram:
+def pix2pix_with_discriminator(model: Pix2Pix, title: str) -> Diagram:
     options = Adversarial(weight=1, filters=[64] * 8, regularizer="spectral_norm")
     return pix2pix_diagram(model, title, make_discriminator(options))
 

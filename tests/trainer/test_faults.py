@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import h5py
@@ -56,7 +57,7 @@ def train(config: Path, run: Path, *overrides: str) -> int:
     return main(["train", str(config), *overrides, "--out", str(run)])
 
 
-def begin(log: Path, *arguments: object, limit: int | None = None) -> multiprocessing.Process:
+def begin(log: Path, *arguments: object, limit: int | None = None) -> BaseProcess:
     """The command in a process of its own, which is forked from one that has the imports."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["main", "trainer.loop"])
@@ -230,6 +231,7 @@ def test_files_that_vanish_or_change_while_it_trains_are_named(config, tmp_path,
 def test_a_killed_reader_ends_the_run_within_a_minute_and_it_resumes(config, tmp_path, monkeypatch, capsys):
     def kill() -> None:
         (child,) = multiprocessing.active_children()
+        assert child.pid is not None
         os.kill(child.pid, signal.SIGKILL)
 
     run, started = tmp_path / "run", time.time()
@@ -320,6 +322,7 @@ def test_a_second_run_in_the_same_folder_is_refused(config, stopped, capsys):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(stopped)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
+    assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
     assert train(config, stopped) == 2
     error = capsys.readouterr().err

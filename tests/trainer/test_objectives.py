@@ -7,11 +7,11 @@ from torch import nn
 from config.schema import Loss
 from custom_nn.layers import to_channels, to_complex
 from custom_nn.model import Reconstruction
-from fastmri.dataset import Slice
 from fastmri.fourier import fft1c
 from fastmri.metrics import psnr_of_error
 from fastmri.physics import null_space, zero_filled
 from fastmri.posterior import law, sample_counts, squared_errors
+from fastmri.slices import SliceBatch
 from tests.gaussian import GaussianScene
 from trainer.objectives import generator_terms
 
@@ -20,6 +20,8 @@ COLUMNS = 16
 
 class LinearSampler(nn.Module):
     """The zero-filled image, and in its null space a linear map of data and noise."""
+
+    mask: torch.Tensor
 
     def __init__(self, mask):
         super().__init__()
@@ -35,10 +37,10 @@ class LinearSampler(nn.Module):
         return Reconstruction(zero + null_space(texture, self.mask), latent=())
 
 
-def batch_of(image, measured, mask) -> Slice:
+def batch_of(image, measured, mask) -> SliceBatch:
     count = len(image)
     ones = torch.ones(count, 1, 1, 1)
-    return Slice(
+    return SliceBatch(
         masked_kspace=measured,
         mask=mask.expand(count, 1, 1, -1),
         target=image.abs(),

@@ -67,7 +67,9 @@ def data(text) -> dict:
 
 def data_of(text: str) -> dict:
     """What the page's script reads."""
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text)[1])
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text)
+    assert found
+    return json.loads(found[1])
 
 
 def picture(png: str) -> np.ndarray:
@@ -222,10 +224,10 @@ def mapped(values: np.ndarray, colors: str) -> np.ndarray:
 def test_each_side_of_the_divider_shows_its_method(
     seen, data, step, left, right, place, acceleration, column
 ):
-    sides = [held(data, method, place, acceleration) for method in (left, right)]
-    assert not np.array_equal(*sides)
+    one, other = (held(data, method, place, acceleration) for method in (left, right))
+    assert not np.array_equal(one, other)
     assert seen[step]["divider"] == f"{100 * column / 32:g}%"
-    assert np.array_equal(drawn(seen, step), beside(*sides, column))
+    assert np.array_equal(drawn(seen, step), beside(one, other, column))
     assert f"slice {data['volumes'][0]['slices'][place]}, ×{acceleration} (achieved" in seen[step]["told"]
 
 

@@ -173,11 +173,11 @@ def wait_for(path: Path) -> None:
 def child_of(parent: int, rank: int) -> int:
     """The process of a rank that torchrun started."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    ranks = {
-        int(re.search(rb"\0RANK=(\d+)", b"\0" + Path(f"/proc/{child}/environ").read_bytes())[1]): int(child)
-        for child in children
-        if b"\0RANK=" in Path(f"/proc/{child}/environ").read_bytes()
-    }
+    ranks = {}
+    for child in children:
+        told = re.search(rb"\0RANK=(\d+)", b"\0" + Path(f"/proc/{child}/environ").read_bytes())
+        if told:
+            ranks[int(told[1])] = int(child)
     return ranks[rank]
 
 

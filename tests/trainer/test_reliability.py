@@ -1,11 +1,14 @@
 """Calibration curves: honest samples lie on the diagonal, boasting ones below it, and figures say which."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import norm
 
+from config.schema import Config
+from tests.custom_nn.test_models import cascade
 from trainer.calibration_curves import Reliability, read_reliability, reliability_figure
 from trainer.records import Record
 from trainer.reliability import LEVELS, NORMAL, exact_coverage, held, reliability_rows
@@ -65,7 +68,7 @@ def test_rows_are_over_volumes_and_by_acquisition():
 
 
 def record(label: str, summary: dict | None) -> Record:
-    return Record(label, None, 1, None, None, [], summary)
+    return Record(label, Path(), 1, Config(), cascade(), [], summary)
 
 
 @pytest.fixture
@@ -89,11 +92,14 @@ def test_the_figure_has_the_curve_and_the_calibrated_point_at_its_level(found):
     panels = {axis.get_title(): axis for axis in figure.axes}
     assert list(panels) == ["x4", "x8"]
     for axis in panels.values():
-        lines = {line.get_label(): line.get_xydata() for line in axis.lines}
+        lines = {line.get_label(): np.asarray(line.get_xydata()) for line in axis.lines}
         assert (lines["as stated"][:, 0] == lines["as stated"][:, 1]).all()
-        assert (lines["texture (band: 3 volumes)"] == np.stack([found[0].level, found[0].mean], 1)).all()
+        expected = np.stack([found[0].level, found[0].mean], 1)
+        assert np.array_equal(lines["texture (band: 3 volumes)"], expected)
         assert len(axis.collections) >= 1  # the band
-    points = {title: [line.get_xydata().tolist() for line in a.lines] for title, a in panels.items()}
+    points = {
+        title: [np.asarray(line.get_xydata()).tolist() for line in a.lines] for title, a in panels.items()
+    }
     assert [[0.8, 0.83]] in points["x8"]
     assert [[0.8, 0.83]] not in points["x4"]
     words = [text.get_text() for text in figure.legends[0].get_texts()]

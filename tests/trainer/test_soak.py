@@ -40,6 +40,7 @@ def test_a_long_run_takes_no_more_than_a_short_one(tmp_path, tiny_data):
     found: list[dict[str, float]] = []
     while process.is_alive():
         with suppress(OSError):  # it ended meanwhile, or a child did
+            assert process.pid is not None
             found.append(measure(process.pid))
         time.sleep(0.25)
     assert process.exitcode == 0, (tmp_path / "log").read_text()
