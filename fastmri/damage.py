@@ -82,7 +82,8 @@ def _mask(file: h5py.File, volume: Volume, problems: list[str]) -> np.ndarray | 
 
 def _check_slices(file: h5py.File, volume: Volume, mask: np.ndarray | None) -> list[str]:
     """Problems of the samples, each with the slices that have it; reads a slice at a time."""
-    slices, worst = defaultdict(list), defaultdict(float)
+    slices: defaultdict[str, list[int]] = defaultdict(list)
+    worst: defaultdict[str, float] = defaultdict(float)
     for k in range(volume.num_slices):
         target = file[TARGET][k] if volume.has_target else None
         for problem, error in _slice_problems(file["kspace"][k], target, mask).items():

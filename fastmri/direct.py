@@ -44,7 +44,7 @@ def read_bytes(path: str | Path, start: int, parts: list[np.ndarray]) -> None:
     wanted = sum(part.nbytes for part in parts)
     file = os.open(path, os.O_RDONLY)
     try:
-        read = os.preadv(file, [part.reshape(-1).view(np.uint8) for part in parts], start)
+        read = os.preadv(file, [part.reshape(-1).view(np.uint8).data for part in parts], start)
     finally:
         os.close(file)
     if read != wanted:

@@ -52,7 +52,8 @@ def parse_header(xml: bytes) -> Header:
         return int(text)
 
     def matrix(space: str) -> tuple[int, int, int]:
-        return tuple(number(_ENCODING.format(space=space, axis=axis)) for axis in "xyz")
+        x, y, z = (number(_ENCODING.format(space=space, axis=axis)) for axis in "xyz")
+        return x, y, z
 
     return Header(
         encoded=matrix("encodedSpace"),

@@ -27,6 +27,15 @@ class ImportReport(NamedTuple):
     ignored: int  # files of other kinds
 
 
+class _Emulation(NamedTuple):
+    """How images become a scan."""
+
+    snr: float
+    seed: int
+    matrix: int | tuple[int, int] | None
+    acquisition: str | None
+
+
 class _Found(NamedTuple):
     volumes: list[Pictures]
     skipped: list[tuple[Path, str]]
@@ -61,9 +70,8 @@ def import_images(
     for path, reason in found.skipped:
         logger.warning("{}: {}", printable(str(path)), reason)
     try:
-        report = _write_all(
-            found, out, split, val_fraction, snr=snr, seed=seed, matrix=matrix, acquisition=acquisition
-        )
+        emulation = _Emulation(snr, seed, matrix, acquisition)
+        report = _write_all(found, out, split, val_fraction, emulation)
     except OSError as error:
         raise ValueError(f"{out}: cannot be written ({error})") from None
     logger.info(
@@ -73,11 +81,15 @@ def import_images(
     return report
 
 
-def _write_all(found: _Found, out: Path, split: str | None, val_fraction: float, **options) -> ImportReport:
+def _write_all(
+    found: _Found, out: Path, split: str | None, val_fraction: float, emulation: _Emulation
+) -> ImportReport:
     """Write one volume after the other; those that can't be read are named and left out."""
     folder = out / f"singlecoil_{split or 'train'}"
     folder.mkdir(parents=True, exist_ok=True)
-    skipped, written, subjects = list(found.skipped), [], []
+    skipped = list(found.skipped)
+    written: list[Path] = []
+    subjects: list[str] = []
     firsts: dict[str, int] = {}  # the first volume of each subject stands for its name
     number = _next_number(out)
     for pictures in tqdm(found.volumes, desc="import", unit="volume", disable=None):
@@ -85,7 +97,7 @@ def _write_all(found: _Found, out: Path, split: str | None, val_fraction: float,
         path = folder / f"file{current}.h5"
         try:
             patient = f"imported-{firsts.get(pictures.subject, current)}"
-            _import_one(pictures, path, patient, **options)
+            _import_one(pictures, path, patient, emulation)
         except ValueError as error:
             logger.warning("{}: {}", printable(str(pictures.path)), error)
             skipped.append((pictures.path, str(error)))
@@ -99,7 +111,16 @@ def _write_all(found: _Found, out: Path, split: str | None, val_fraction: float,
     return ImportReport(written, skipped, found.ignored)
 
 
-def _check_options(source, out, snr, seed, matrix, slice_axis, val_fraction, split) -> None:
+def _check_options(
+    source: Path,
+    out: Path,
+    snr: float,
+    seed: int,
+    matrix: int | tuple[int, int] | None,
+    slice_axis: int | None,
+    val_fraction: float,
+    split: str | None,
+) -> None:
     rules = [
         (source.exists(), f"{source}: no such file or folder to import"),
         (not out.is_file(), f"{out}: the output must be a folder, is a file"),
@@ -138,12 +159,14 @@ def _next_number(out: Path) -> int:
     return max(numbers, default=1000000) + 1
 
 
-def _import_one(pictures: Pictures, path: Path, patient: str, *, snr, seed, matrix, acquisition) -> None:
+def _import_one(pictures: Pictures, path: Path, patient: str, emulation: _Emulation) -> None:
+    snr, seed, matrix, acquisition = emulation
     images = pictures.read()
     if images.dtype.kind in "biu":  # the magnitude of the smallest integer overflows
         images = images.astype(np.float32)
     check_images(images)
-    size = matrix_of(images.shape[1:], matrix)
+    height, width = images.shape[1:]
+    size = matrix_of((height, width), matrix)
     words = np.frombuffer(hashlib.sha256(os.fsencode(pictures.name)).digest(), dtype=np.uint32)
     raw = emulate_scan(images, size=size, snr=snr, rng=np.random.default_rng([seed, *words.tolist()]))
     phase = "phase of the input" if np.iscomplexobj(images) else "smooth random phase"

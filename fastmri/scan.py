@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from loguru import logger
@@ -84,9 +85,10 @@ def _key(path: Path) -> str:
     return f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
 
 
-def _volume(entry: dict) -> Volume:
+def _volume(entry: dict[str, Any]) -> Volume:
     """JSON knows no tuples."""
-    return Volume(**{name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()})
+    fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()}
+    return Volume(**fields)
 
 
 def _read_cache(cache: Path | None) -> dict[str, dict]:

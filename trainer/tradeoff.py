@@ -4,8 +4,9 @@ Perception is here the power above half the band on unmeasured k-space, over the
 """
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -34,7 +35,10 @@ class Point(NamedTuple):
     amplitude: float | None = None  # of a generative run's sample, as the knob was turned
 
 
-def spread_out(volumes: list[Volume], count: int) -> list[Volume]:
+Item = TypeVar("Item")
+
+
+def spread_out(volumes: Sequence[Item], count: int) -> list[Item]:
     """`count` volumes at even distances in the list, the first among them; all if there are no more."""
     places = np.linspace(0, len(volumes), min(count, len(volumes)), endpoint=False)
     return [volumes[int(place)] for place in places]

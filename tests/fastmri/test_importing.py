@@ -15,7 +15,7 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 from fastmri.fourier import ifft2c
 from fastmri.image import center_crop
 from fastmri.importing import import_images, val_start
-from fastmri.pictures import label_from_name
+from fastmri.pictures import label_from_name, read_nifti
 from fastmri.rescan import emulate_scan, matrix_of, smooth_phase
 from tests.conftest import shared
 
@@ -194,6 +194,16 @@ def test_dicom_stands_upright_and_tells_no_name(tmp_path):
     assert brightest(target[0, ::-1]) == (3, 15)
     assert attributes["acquisition"] == "SAG_PD_FS"
     assert "Doe" not in str(attributes)
+
+
+def test_surfaces_that_are_named_as_nifti_are_refused(tmp_path):
+    """CIFTI's places lie on a surface: they have no affine."""
+    cifti = nibabel.cifti2
+    axes = (cifti.SeriesAxis(0, 1, 4), cifti.BrainModelAxis.from_mask(np.ones((2, 2, 2)), affine=np.eye(4)))
+    path = tmp_path / "rest.dtseries.nii"
+    nibabel.save(nibabel.Cifti2Image(np.ones((4, 8), np.float32), axes), path)
+    with pytest.raises(ValueError):
+        read_nifti(path, slice_axis=None)
 
 
 @pytest.mark.parametrize(
