@@ -536,7 +536,7 @@ def _console(quiet: bool = False) -> None:
     from tqdm import tqdm
 
     logger.remove()
-    logger.configure(patcher=lambda record: record.update(message=shown(record["message"])))
+    logger.configure(patcher=lambda record: record.update({"message": shown(record["message"])}))
     logger.add(
         lambda text: tqdm.write(text, file=sys.stderr, end=""),
         format="<dim>{time:HH:mm:ss}</dim> <level>{message}</level>",

@@ -21,7 +21,7 @@ MEMORY = 2**33  # bytes of addresses, of which some go to libraries
 class _Inspector:
     """The process, and this end of the pipe to it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.parent = os.getpid()
         self.connection, theirs = Pipe()
         # no fork, which takes threads along, and no spawn, which runs the script of whoever calls again

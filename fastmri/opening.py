@@ -10,6 +10,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -107,8 +108,8 @@ def check_samples(dataset: h5py.Dataset, name: str) -> None:
         raise ValueError(f"{name} declares {declared} bytes, of which the file holds {held}")
 
 
-def read_attribute(file: h5py.File, name: str) -> object:
-    """An attribute, None where it isn't there. Raises ValueError if it is no attribute but a load."""
+def read_attribute(file: h5py.File, name: str) -> Any:
+    """What h5py gives, None where it isn't there. Raises ValueError if it is no attribute but a load."""
     if name not in file.attrs:
         return None
     stored = file.attrs.get_id(name)

@@ -14,9 +14,10 @@ from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from fastmri.fourier import ifft2c
 from fastmri.image import center_crop
-from fastmri.importing import import_images, val_start
+from fastmri.importing import import_images
 from fastmri.pictures import label_from_name, read_nifti
 from fastmri.rescan import emulate_scan, matrix_of, smooth_phase
+from fastmri.splitting import val_start
 from tests.conftest import shared
 
 SHAPE = (3, 24, 20)

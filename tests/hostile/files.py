@@ -21,6 +21,16 @@ def replace(name: str, **made) -> Callable[[h5py.File], None]:
     return harm
 
 
+def group(name: str) -> Callable[[h5py.File], None]:
+    """A group in the place of a dataset."""
+
+    def harm(file: h5py.File) -> None:
+        del file[name]
+        file.create_group(name)
+
+    return harm
+
+
 def link(name: str, target: object) -> Callable[[h5py.File], None]:
     def harm(file: h5py.File) -> None:
         del file[name]
@@ -88,7 +98,7 @@ HARMS: dict[str, tuple[Callable[[h5py.File], None], str]] = {  # name: what is d
     "rank 2": (replace("kspace", data=np.ones((64, 48), "c8")), "kspace must be complex"),
     "rank 5": (replace("kspace", data=np.ones((1, 1, 3, 64, 48), "c8")), "kspace must be complex"),
     "no slice": (replace("kspace", shape=(0, 64, 48), dtype="c8"), "kspace must be complex"),
-    "a group": (lambda file: (file.__delitem__("kspace"), file.create_group("kspace")), "is a group"),
+    "a group": (group("kspace"), "is a group"),
     "a type": (link("kspace", np.dtype("c8")), "kspace must be a dataset, is a datatype"),
     "one column": (replace("kspace", data=np.ones((3, 64, 1), "c8")), "does not fit k-space"),
     "terabytes": (

@@ -11,7 +11,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pydicom
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, MRImageStorage
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, MRImageStorage
 
 PIXELS = np.pad(np.arange(1, 145).reshape(1, 12, 12), ((0, 0), (4, 4), (4, 4))).astype(np.uint16)
 
@@ -26,9 +26,9 @@ def good_nifti() -> bytes:
     return nibabel.Nifti1Image(PIXELS[0][..., None].astype(np.float32), np.eye(4)).to_bytes()
 
 
-def good_dicom(syntax: str = ExplicitVRLittleEndian, **fields) -> bytes:
+def good_dicom(syntax: UID = ExplicitVRLittleEndian, **fields) -> bytes:
     meta = pydicom.dataset.FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = MRImageStorage, "1.2.3"
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = MRImageStorage, UID("1.2.3")
     meta.TransferSyntaxUID = syntax
     dataset = pydicom.dataset.FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID, dataset.SOPInstanceUID = MRImageStorage, "1.2.3"
