@@ -565,10 +565,9 @@ def explain_memory(error: RuntimeError) -> str | None:
             "the GPU's memory is too small; lower data.batch_size or validate.batch_size, or data.crop_rows"
         )
     if re.search(r"DataLoader worker.*(is killed by signal|exited unexpectedly)", str(error), re.DOTALL):
-        return (
-            "a process that reads slices was killed, by the system if memory ran out; lower data.num_workers "
-            "or data.batch_size; the same command goes on from the last checkpoint"
-        )
+        from trainer.feed import LOST_READER
+
+        return LOST_READER
     return None
 
 

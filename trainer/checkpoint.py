@@ -103,7 +103,7 @@ def load(path: Path) -> Checkpoint:
     except FileNotFoundError:
         raise ValueError(f"{path}: no such checkpoint") from None
     except ValueError as error:
-        raise ValueError(f"{path}: not a whole checkpoint: {error}") from None
+        raise ValueError(f"{path}: not a checkpoint of this program, or not whole: {error}") from None
     except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, OSError) as error:
         raise ValueError(f"{path}: not a checkpoint of this program ({type(error).__name__})") from None
     if schema != SCHEMA:

@@ -9,11 +9,15 @@ from torch.utils.data import DataLoader, Dataset
 
 from fastmri.dataset import EvaluationSlices, TrainingSlices, collate, to_device
 from fastmri.sampling import EvaluationBatches, TrainingBatches
-from fastmri.slices import Drawn, SliceBatch, undersample
+from fastmri.slices import Drawn, DrawnBatch, SliceBatch, undersample
 from trainer.distributed import Process
 from trainer.memory import keep_freed_memory
 from trainer.signals import leave_signals_to_parent
 
+LOST_READER = (
+    "a process that reads slices was killed, by the system if memory ran out; lower data.num_workers or "
+    "data.batch_size; the same command goes on from the last checkpoint"
+)
 Slices = TypeVar("Slices", TrainingSlices, EvaluationSlices)
 Batches = TypeVar("Batches", TrainingBatches, EvaluationBatches)
 Draw = TypeVar("Draw")
@@ -46,11 +50,18 @@ class Feed(Generic[Slices, Batches]):
     def __iter__(self) -> Iterator[SliceBatch]:
         if self.device.type == "cuda":
             return self._copied_aside()
-        return map(undersample, self.loader)
+        return map(undersample, self._drawn())
+
+    def _drawn(self) -> Iterator[DrawnBatch]:
+        """What the loader gives. Raises ChildProcessError if one of its processes is no longer there."""
+        try:
+            yield from self.loader
+        except (ConnectionError, EOFError):  # of what a killed one was about to hand over
+            raise ChildProcessError(LOST_READER) from None
 
     def _copied_aside(self) -> Iterator[SliceBatch]:
         stream = torch.cuda.Stream(self.device)
-        for drawn in self.loader:
+        for drawn in self._drawn():
             with torch.cuda.stream(stream):
                 batch = undersample(to_device(drawn, self.device))
             current = torch.cuda.current_stream(self.device)
