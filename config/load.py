@@ -41,8 +41,12 @@ Loader.add_implicit_resolver(
 
 UNSEEN = {  # they change no figure
     "data": ["num_workers", "cache", "cache_dir", "scan_cache"],
-    "train": ["compile", "checkpoint_blocks"],
+    "train": ["compile", "checkpoint_blocks", "keep", "max_bad_steps", "deterministic"],
     "validate": ["batch_size", "page_volumes", "page_slices"],
+}
+LATER = {  # they change none as they are here, which results from before there were such options have
+    "data": {"cache_dtype": "complex64"},  # the same bits as without a cache
+    "train": {"accumulate": 1, "bf16_gradients": False},
 }
 
 
@@ -94,8 +98,10 @@ def config_sha256(config: Config) -> str:
         for name in names:
             del content[group][name]
     del content["device"]
-    if config.data.cache_dtype == "complex64":  # the same bits as without a cache
-        del content["data"]["cache_dtype"]
+    for group, values in LATER.items():
+        for name, value in values.items():
+            if content[group][name] == value:
+                del content[group][name]
     return hashlib.sha256(yaml.safe_dump(content, sort_keys=False).encode()).hexdigest()
 
 

@@ -155,3 +155,12 @@ def test_hostile_yaml_is_refused_in_short_lines(tmp_path, content, message):
     assert message in str(error.value)
     assert max(map(len, str(error.value).splitlines())) < 700
     assert str(error.value).replace("\n", "").isprintable()
+
+
+def test_results_from_before_an_option_are_of_the_same_options():
+    plain = config_sha256(make_config({}))
+    assert plain == "7939b5074237b467a867242923e44140601f140ab2dbfbf22ca5c2f1fc8511f1"
+    for harmless in ("train.keep=3", "train.max_bad_steps=5", "train.deterministic=true", "device=cpu"):
+        assert config_sha256(make_config({}, [harmless])) == plain
+    for other in ("train.accumulate=2", "train.bf16_gradients=true", "train.lr=0.5"):
+        assert config_sha256(make_config({}, [other])) != plain
