@@ -44,7 +44,7 @@ UNSEEN = {  # they change no figure
     "train": ["compile", "checkpoint_blocks", "keep", "max_bad_steps", "deterministic"],
     "validate": ["batch_size", "page_volumes", "page_slices"],
 }
-LATER = {  # they change none as they are here, which results from before there were such options have
+LATER: dict[str, dict[str, Any]] = {  # as they are here they change none: results from before them had that
     "data": {"cache_dtype": "complex64"},  # the same bits as without a cache
     "train": {"accumulate": 1, "bf16_gradients": False},
 }
