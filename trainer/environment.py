@@ -13,10 +13,11 @@ from packaging.requirements import Requirement
 from tabulate import tabulate
 
 from config.schema import Data
-from trainer.memory import available_memory
+from trainer.memory import available_memory, free_disk
 from trainer.provenance import processor, revision
 
 ROOT = Path(__file__).parents[1]
+PLACES = (Path(), Data.model_fields["cache_dir"].default.expanduser())  # of runs and of caches
 SHARED = Path("/dev/shm")  # by which a loader's processes hand over batches
 LEAST_SHARED = 2**28  # bytes of it
 
@@ -29,7 +30,7 @@ def describe_environment() -> tuple[str, list[str]]:
         ("Python", f"{platform.python_version()}, {platform.platform()}"),
         ("processor", f"{processor()}, {os.cpu_count()} cores"),
         ("memory", f"{_gib(available_memory())} available"),
-        *[("disk", f"{_gib(free)} free in {folder}") for folder, free in disks()],
+        *[("disk", f"{_gib(free)} free in {place}") for free, place in map(free_disk, PLACES)],
         ("shared memory", f"{_gib(shutil.disk_usage(SHARED).free)} free" if SHARED.exists() else "none"),
         ("open files", f"{resource.getrlimit(resource.RLIMIT_NOFILE)[0]} at most"),
         ("C++ compiler", shutil.which(os.environ.get("CXX", "c++")) or "none: train.compile falls back"),
@@ -59,13 +60,6 @@ def check_packages() -> tuple[list[str], list[tuple[str, str]]]:
         if not wanted.specifier.contains(here, prereleases=True):
             missing.append(f"{wanted} is asked for, {here} is installed")
     return missing, found
-
-
-def disks() -> list[tuple[Path, int]]:
-    """Bytes free where runs and caches go."""
-    there = {Path.cwd(), Data.model_fields["cache_dir"].default.expanduser()}
-    existing = [next(path for path in (place, *place.parents) if path.exists()) for place in sorted(there)]
-    return [(path, shutil.disk_usage(path).free) for path in existing]
 
 
 def describe_devices() -> list[tuple[str, str]]:

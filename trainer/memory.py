@@ -2,6 +2,7 @@
 
 import ctypes
 import re
+import shutil
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,12 @@ def available_memory() -> int:
     counts = {name: int(value) for name, value in map(str.split, lines)}
     files = counts["active_file"] + counts["inactive_file"]  # which give way
     return min(machine, int(limit) - int(used) + files)
+
+
+def free_disk(folder: Path) -> tuple[int, str]:
+    """Bytes free where a folder is, or will be, and its whole path."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free, str(folder.absolute())
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """What a training would take, before any of it: memory, time and room."""
 
-import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from trainer.footprint import (
     largest_slice,
 )
 from trainer.isolation import in_child
-from trainer.memory import available_memory
+from trainer.memory import available_memory, free_disk
 from trainer.pace import measure_pace
 from trainer.state import State, make_state
 
@@ -144,17 +143,11 @@ def find_rooms(
     config: Config, training: list[Volume], validation: list[Volume], checkpoint: int, out: Path
 ) -> list[Room]:
     """Checkpoints, and the volumes that training reads in each mode of `data.cache`."""
-    found = [Room("checkpoints", checkpoints_at_once(config) * checkpoint, *disk(out))]
+    found = [Room("checkpoints", checkpoints_at_once(config) * checkpoint, *free_disk(out))]
     volumes = [*training, *validation[: config.train.validate_volumes]]
-    places = {"ram": (available_memory(), "memory"), "disk": disk(config.data.cache_dir.expanduser())}
+    places = {"ram": (available_memory(), "memory"), "disk": free_disk(config.data.cache_dir.expanduser())}
     for mode, place in places.items():
         for dtype in ("complex64", "half"):
             options = f"data.cache={mode}" + (" data.cache_dtype=half" if dtype == "half" else "")
             found.append(Room(options, kept_bytes(volumes, dtype == "half"), *place))
     return found
-
-
-def disk(folder: Path) -> tuple[int, str]:
-    """Bytes free where a folder is, or will be."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free, str(folder.absolute())
