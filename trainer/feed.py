@@ -52,6 +52,10 @@ class Feed(Generic[Slices, Batches]):
             return self._copied_aside()
         return map(undersample, self._drawn())
 
+    def steps(self, accumulate: int) -> Iterator[tuple[SliceBatch, ...]]:
+        """As many batches together as a step has."""
+        return zip(*[iter(self)] * accumulate, strict=True)
+
     def _drawn(self) -> Iterator[DrawnBatch]:
         """What the loader gives. Raises ChildProcessError if one of its processes is no longer there."""
         try:

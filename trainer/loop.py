@@ -93,7 +93,7 @@ def run(
     shown: dict[str, Any] = {"desc": "train", "unit": "step", "smoothing": 0.05, "disable": not process.main}
     shown |= {"initial": state.step, "total": options.steps}
     with stop_signals() as signals, log.progress_bar(**shown) as bar:
-        for batches in zip(*[iter(loader)] * options.accumulate, strict=True):
+        for batches in loader.steps(options.accumulate):
             step = partial(train_step, state, batches, config, process)
             with enough_memory(state.step, batches, config):
                 losses = or_eager(state.model, options.compile, step)

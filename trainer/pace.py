@@ -45,8 +45,7 @@ def step_seconds(config: Config, volumes: list[Volume], process: Process, second
     state = make_state(config, process, pretrained=False)
     warmup = WARMUP if process.device.type == "cuda" else 1  # a CPU's first steps are like the others
     watch = Watch(partial(wait_for, process.device))
-    loader = iter(training_loader(config, volumes, process))
-    for batches in zip(*[loader] * config.train.accumulate, strict=True):
+    for batches in training_loader(config, volumes, process).steps(config.train.accumulate):
         watch("data wait")
         train_step(state, batches, config, process)
         state.advance(len(batches))

@@ -124,7 +124,7 @@ def measure_steps(pair: Pair, process: Process, seconds: float, warmup: int) -> 
     """As the loop of training steps, with a loader of its own."""
     state, accumulate = pair.state, pair.config.train.accumulate
     loader = training_loader(pair.config, pair.volumes, process, state.step, state.batches)
-    steps = zip(*[iter(loader)] * accumulate, strict=True)
+    steps = loader.steps(accumulate)
 
     def step() -> None:
         train_step(state, next(steps), pair.config, process)
