@@ -227,7 +227,11 @@ class Loss(Options):
     beta: float = Field(
         1.0, ge=0, description="weight of that reward at the start; 1 is right for normal errors"
     )
-    beta_rate: float = Field(0.03, ge=0, description="change of beta per dB and validation; 0: none")
+    beta_rate: float = Field(0.03, ge=0, description="change of a band's beta per dB and tuning; 0: none")
+    tune_every: int = Field(100, ge=1, description="steps between these tunings")
+    tune_slices: int = Field(
+        32, ge=1, description="slices of the validation volumes by which betas are tuned, kept in memory"
+    )
     kl: float = Field(0.0, ge=0, description="of the latent's divergence, mean over the batch")
     texture: float = Field(0.0, ge=0, description="of what the truth's proxy asks of the latent's texture")
 

@@ -16,7 +16,7 @@ from custom_nn.latent import Gaussian, Guidance, gaussian, kl_divergence
 from custom_nn.layers import to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
 from custom_nn.replay import Replay
-from custom_nn.texture import Features, MappingNetwork, TextureDecoder
+from custom_nn.texture import Features, MappingNetwork, TextureDecoder, texture_units
 from fastmri.image import pad_to_multiple
 from fastmri.physics import (
     high_pass,
@@ -35,6 +35,7 @@ class Condition(NamedTuple):
     scale: Tensor  # (N, 1, 1, 1)
     baseline: Tensor  # complex64 (N, 1, H, W): x_mmse
     phase: Tensor  # complex64 (N, 1, H, W), modulus 1: texture is drawn in phase with the baseline
+    units: list[Tensor]  # (N, 1, H / 2^k, W / 2^k): about how strong texture is, padded
     features: list[Tensor]  # (N, filters[k], H / 2^k, W / 2^k), padded
     summary: Tensor  # (N, filters[-1])
     prior: Gaussian  # of z (N, tokens, latent), from the input alone
@@ -97,7 +98,8 @@ class Generative(nn.Module):
         scale = measured_scale(masked_kspace) if scale is None else scale
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             baseline = self._replayed(masked_kspace, mask, scale)
-        zero = zero_filled(middle_slice(masked_kspace) / scale)
+        measured = middle_slice(masked_kspace) / scale
+        zero = zero_filled(measured)
         phase = smooth_phase(baseline.detach())
         images = torch.cat([baseline, zero], dim=1) * phase.conj()
         density = sampling_density(mask).expand(-1, 1, *baseline.shape[-2:])
@@ -106,9 +108,9 @@ class Generative(nn.Module):
         )
         features = self.features(padded)
         summary = features[-1].mean(dim=(-2, -1))
-        return Condition(
-            scale, baseline, phase, features, summary, gaussian(self.prior(summary), self.latent_shape)
-        )
+        units = texture_units(measured, mask, baseline.detach(), len(features))
+        prior = gaussian(self.prior(summary), self.latent_shape)
+        return Condition(scale, baseline, phase, units, features, summary, prior)
 
     def guide(self, latent: Condition, kspace: Tensor, mask: Tensor, noise: Noise) -> Guidance:
         """What the truth's own texture says: z as its proxy has it, the image drawn with it, and their cost.
@@ -132,7 +134,7 @@ class Generative(nn.Module):
         """The baseline with one texture, complex64 (N, 1, H, W)."""
         height, width = condition.baseline.shape[-2:]
         w = self.mapping(z, condition.summary)
-        channels = self.decoder(condition.features, w, noise)[..., :height, :width]
+        channels = self.decoder(condition.features, condition.units, w, noise)[..., :height, :width]
         texture = to_complex(channels) * condition.phase
         if self.hard_projection:
             texture = null_space(texture, mask)

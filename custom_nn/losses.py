@@ -18,7 +18,7 @@ class Misfit(NamedTuple):
     """How far the mean of samples is from the truth, and what their spread is worth, see `std_reward`."""
 
     l1: Tensor  # scalar, mean over images
-    reward: Tensor  # (2, N), of the finest octave and of the rest; 0 of a single sample
+    reward: Tensor  # (bands, N); 0 of a single sample
 
 
 def ssim_terms(prediction: Tensor, target: Tensor, ms_ssim: float, ssim: float) -> dict[str, Tensor]:
@@ -41,10 +41,8 @@ def misfit(samples: Tensor, truth: Tensor, octaves: int) -> Misfit:
     bands, truth = wavelets(samples, octaves), wavelets(truth, octaves)  # (bands, P, N, ...), (bands, N, ...)
     l1 = (bands.mean(1) - truth).abs().sum(0).mean()
     if len(samples) == 1:
-        return Misfit(l1, l1.new_zeros(2, samples.shape[1]))
-    rewards = torch.vmap(std_reward)(bands)
-    finest = 3 if octaves else 0
-    return Misfit(l1, torch.stack([rewards[:finest].sum(0), rewards[finest:].sum(0)]))
+        return Misfit(l1, l1.new_zeros(len(bands), samples.shape[1]))
+    return Misfit(l1, torch.vmap(std_reward)(bands))
 
 
 def std_reward(samples: Tensor) -> Tensor:
@@ -60,8 +58,13 @@ def std_reward(samples: Tensor) -> Tensor:
     return math.sqrt(2 / (math.pi * count * (count + 1))) * unbiased * spread
 
 
+def band_count(octaves: int) -> int:
+    """How many bands `wavelets` gives."""
+    return 3 * octaves + 1
+
+
 def wavelets(images: Tensor, octaves: int) -> Tensor:
-    """Undecimated wavelets of images (..., h, w), whose sum is the images: (3 octaves + 1, ..., h, w).
+    """Undecimated wavelets of images (..., h, w), whose sum is the images: (bands, ..., h, w).
 
     Fine to coarse: of each octave what is high along columns and rows, along columns alone, along rows alone;
     then what is left. B3 splines, "a trous" (Starck et al. 2007, IEEE TIP 16(2)).
@@ -83,6 +86,7 @@ def _smooth(images: Tensor, step: int, dim: int) -> Tensor:
 
 
 @cache
+@torch.inference_mode(False)  # wherever it is made first, training may use it
 def _spline(size: int, step: int, device: torch.device) -> Tensor:
     """The smoothing as a matrix (size, size), one kernel where shifted sums take ten; edges repeat."""
     near = torch.arange(size)[:, None] + step * torch.arange(-2, 3)

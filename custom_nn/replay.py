@@ -47,6 +47,7 @@ class Replay:
                 self.recordings[key] = _record(self.function, inputs)
             except RuntimeError as error:
                 self.works = False
+                _end_of_capture()
                 logger.warning("no CUDA graphs, so slower: {}", str(error).splitlines()[0])
                 return self.function(*inputs)
         recording = self.recordings[key]
@@ -54,6 +55,12 @@ class Replay:
             static.copy_(x)
         recording.graph.replay()
         return recording.output.clone()
+
+
+def _end_of_capture() -> None:
+    """Let the device's noise be drawn again: a recording that broke off leaves it as if that went on."""
+    generator = torch.cuda.default_generators[torch.cuda.current_device()]
+    generator.graphsafe_set_state(generator.clone_state())
 
 
 def _record(function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> _Recording:

@@ -11,9 +11,13 @@ from torch.nn import functional as F
 from custom_nn.layers import conv3x3, double, instance_norm
 from custom_nn.model import Noise
 from custom_nn.modules import Modules
-from fastmri.image import image_size
+from fastmri.image import image_size, pad_to_multiple
+from fastmri.spectrum import octave_levels
 
-NOISE_GAIN = 5.0  # strengths start at 0 and grow by a learning rate a step: so much faster than weights
+PICTURE_NOISE = 4  # fields of noise that each picture is given
+NEARBY = 9  # pixels over which an image is bright or dark
+DIMMEST = 0.1  # brightness of a dark place, over the image's root mean square
+NOISE_GAIN = 10.0  # strengths start at 0 and grow by a learning rate a step: so much faster than weights
 FAINTEST = 0.1  # least strength of a place: from 0 no gradient leads back
 
 
@@ -137,12 +141,26 @@ class Features(nn.Module):
         return features
 
 
+def texture_units(measured: Tensor, mask: Tensor, guess: Tensor, scales: int) -> list[Tensor]:
+    """About how strong texture is at each scale and place, (N, 1, H / 2^k, W / 2^k), finest first.
+
+    What the measured columns foretell of an octave (`octave_levels`), where the guessed image (N, 1, H, W) is
+    bright: errors are heavy-tailed, and in these units much less so. H and W are padded to halve so often.
+    """
+    levels = octave_levels(measured, mask, scales)[..., None, None, None].unbind(1)
+    bright = F.avg_pool2d(guess.abs(), NEARBY, stride=1, padding=NEARBY // 2)
+    bright = bright / bright.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
+    bright, _ = pad_to_multiple(DIMMEST + bright, 2 ** (scales - 1))
+    return [level * F.avg_pool2d(bright, 2**k) for k, level in enumerate(levels)]
+
+
 class TextureDecoder(nn.Module):
     """From the coarsest features to a picture of two channels, modulated by texture vectors at each scale.
 
-    Every scale adds a picture of its own (StyleGAN2's skip generator), so that coarse noise need not pass
-    the finer scales to be seen. How strong it is at each place is left to the condition's features: between
-    x4 and x32, and between air and an edge, it differs by more than demodulated styles can follow.
+    Every scale adds a picture of its own (StyleGAN2's skip generator), of its features and of noise, so that
+    coarse noise need not pass the finer scales to be seen. It is in units that the condition foretells, see
+    `texture_units`; what is left to tell of its strength at each place, the condition's features do: it
+    differs by more than demodulated styles can follow.
     """
 
     def __init__(self, filters: list[int], width: int, attention: bool):
@@ -153,20 +171,22 @@ class TextureDecoder(nn.Module):
             ModulatedConv(a, b, width, attention) for a, b in zip(coarse, fine, strict=True)
         )
         self.refine = Modules(ModulatedConv(b, b, width, attention) for b in fine)
-        self.pictures = Modules(conv3x3(count, 2) for count in filters[::-1])
+        self.pictures = Modules(conv3x3(count + PICTURE_NOISE, 2) for count in filters[::-1])
         self.strengths = Modules(conv3x3(count, 2) for count in filters[::-1])
         for parameter in (*self.pictures.parameters(), *self.strengths.parameters()):
             nn.init.zeros_(parameter)  # no texture at the start, and no place where it will be stronger
 
-    def forward(self, features: list[Tensor], w: Tensor, noise: Noise) -> Tensor:
+    def forward(self, features: list[Tensor], units: list[Tensor], w: Tensor, noise: Noise) -> Tensor:
+        """`units` (N, 1, H / 2^k, W / 2^k), finest first as the features are."""
         x = self.bottom(features[-1], w, noise)
-        picture = self._picture(0, x, features[-1])
-        for scale, skip in enumerate(features[-2::-1]):
+        picture = units[-1] * self._picture(0, x, features[-1], noise)
+        for scale, (skip, unit) in enumerate(zip(features[-2::-1], units[-2::-1], strict=True)):
             x = double(self.ascend[scale](x, w, noise))
             x = self.refine[scale](x + skip, w, noise)
-            picture = double(picture) + self._picture(scale + 1, x, skip)
+            picture = double(picture) + unit * self._picture(scale + 1, x, skip, noise)
         return picture
 
-    def _picture(self, scale: int, x: Tensor, features: Tensor) -> Tensor:
+    def _picture(self, scale: int, x: Tensor, features: Tensor, noise: Noise) -> Tensor:
+        drawn = NOISE_GAIN * noise((x.shape[0], PICTURE_NOISE, *image_size(x))).to(x.dtype)
         logits = self.strengths[scale](features) * (32 / features.shape[1])  # as fast at every width
-        return self.pictures[scale](x) * (FAINTEST + F.softplus(logits))
+        return self.pictures[scale](torch.cat([x, drawn], dim=1)) * (FAINTEST + F.softplus(logits))

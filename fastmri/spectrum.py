@@ -4,6 +4,8 @@ The power ratio of an image to the truth tells the first, their correlation the 
 correlation near 0 is invented grain. Measured samples are left out, because any method may copy them.
 """
 
+import math
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -51,6 +53,32 @@ def ring_sums(image: Tensor, kspace: Tensor, mask: Tensor, acquired: tuple[int, 
 def _ring(size: tuple[int, int], device: torch.device) -> Tensor:
     """The ring of every place of a centred spectrum, (H, W); RINGS for what lies beyond the last."""
     return (spatial_frequency(size, device) / 0.5 * RINGS).long().clamp(max=RINGS)
+
+
+def octave_levels(masked_kspace: Tensor, mask: Tensor, octaves: int) -> Tensor:
+    """Root mean square of an image's octaves as measured columns foretell it, finest first: (N, octaves).
+
+    As if the spectrum were the same in all directions: the columns at the centre have all frequencies of one,
+    so even a few tell of each. masked_kspace complex64 (N, 1, H, W), mask bool (N, 1, 1, W). By the mean
+    amplitude, which the lowest frequencies do not drown, 2 / sqrt(pi) of it as of normal samples; under a
+    Hann window over rows, lest their ends count as edges.
+    """
+    size = image_size(masked_kspace)
+    window = torch.hann_window(size[0], periodic=False, device=mask.device)[:, None]
+    amplitude = fft1c(masked_kspace * window / window.square().mean().sqrt(), dim=-2).abs()
+    member = _octave_members(size, octaves, mask.device)
+    sums = amplitude.flatten(1) @ member
+    counts = mask.expand(amplitude.shape).flatten(1).float() @ member
+    return 2 / math.pi**0.5 * sums / counts.clamp(min=1) * member.mean(0).sqrt()
+
+
+@cache
+@torch.inference_mode(False)  # wherever they are made first, training may use them
+def _octave_members(size: tuple[int, int], octaves: int, device: torch.device) -> Tensor:
+    """Whether each place of a centred spectrum is in each octave, the last with all below: (H W, octaves)."""
+    frequency = spatial_frequency(size, device).clamp(min=1e-6)
+    octave = (-torch.log2(frequency / 0.5)).floor().clamp(0, octaves - 1)
+    return (octave.flatten()[:, None] == torch.arange(octaves, device=device)).float()
 
 
 def texture(sums: Tensor) -> Texture:

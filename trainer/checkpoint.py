@@ -13,15 +13,15 @@ from torch import Tensor
 
 from config.load import make_config, plain_config
 from config.schema import STOCHASTIC, Config
+from custom_nn.losses import band_count
 from custom_nn.models import Trained, build_model
 from fastmri.atomic import replacing
 from trainer.seal import read_sealed, seal
 
-SCHEMA = 2  # 1 had one beta per acceleration
+SCHEMA = 3  # before, there were one or two betas per acceleration
 STATES = ("model", "ema", "optimizer")
 
-BETAS = ("fine", "coarse")  # of the finest wavelet octave, and of the rest
-Betas = dict[str, dict[int, float]]  # weight of the standard deviation's reward by part and acceleration
+Betas = dict[int, list[float]]  # weights of the standard deviation's rewards in each band, by acceleration
 
 
 class Progress(NamedTuple):
@@ -95,6 +95,9 @@ def load(path: Path) -> Checkpoint:
         packed = io.BytesIO(read_sealed(path))
         content = torch.load(packed, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
+        if schema == SCHEMA - 1:
+            content["betas"] = _betas_by_band(content["betas"], content["config"]["loss"]["octaves"])
+            schema = SCHEMA
         fields = [({"batches": None} | content)[name] for name in Progress._fields]
         state = {name: content[name] for name in STATES}
         state |= {name: value for name, value in content.items() if name.startswith("discriminator")}
@@ -119,6 +122,13 @@ def load(path: Path) -> Checkpoint:
         lines = " ".join(str(error).split())
         raise ValueError(f"{path}: its options don't fit this program: {lines}") from None
     return Checkpoint(config, progress, state)
+
+
+def _betas_by_band(parts: dict[str, dict[int, float]], octaves: int) -> Betas:
+    """What older checkpoints had of the finest octave, and of the rest, as one for each band."""
+    finest = min(3 * octaves, 3)
+    rest = band_count(octaves) - finest
+    return {r: [parts["fine"][r]] * finest + [beta] * rest for r, beta in parts["coarse"].items()}
 
 
 def find(run: Path) -> Path:

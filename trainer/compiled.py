@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 from loguru import logger
 from torch import nn
 
+from custom_nn.adaptive_cs_net import ThresholdedTransform
+
 Result = TypeVar("Result")
 
 COMPILED: dict[str, dict[str, Any]] = {  # keywords of nn.Module.compile by mode
@@ -18,7 +20,18 @@ COMPILED: dict[str, dict[str, Any]] = {  # keywords of nn.Module.compile by mode
 def compile_network(model: nn.Module, mode: str) -> None:
     """Compile a network at its first call of each size, unless mode is off; its state keeps its names."""
     if mode != "off":
-        model.compile(**COMPILED[mode])
+        for part in compiled_parts(model):
+            part.compile(**COMPILED[mode])
+
+
+def compiled_parts(model: nn.Module) -> list[nn.Module]:
+    """The transforms of a cascade, or else the whole network.
+
+    All blocks share one compilation, where the whole cascade takes as many times as long; and what is between
+    them is complex, of which no code is made.
+    """
+    transforms = [module for module in model.modules() if isinstance(module, ThresholdedTransform)]
+    return list(transforms) or [model]
 
 
 def or_eager(model: nn.Module, mode: str, step: Callable[[], Result]) -> Result:
@@ -36,5 +49,6 @@ def or_eager(model: nn.Module, mode: str, step: Callable[[], Result]) -> Result:
     except TorchDynamoException as error:  # of all that tracing and backends raise
         reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
         logger.warning("train.compile={} fails, so not compiled: {}", mode, reason)
-        model._compiled_call_impl = None  # what nn.Module.compile sets, for which torch has no undoing
+        for part in compiled_parts(model):
+            part._compiled_call_impl = None  # what nn.Module.compile sets, for which torch has no undoing
     return step()

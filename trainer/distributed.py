@@ -101,10 +101,7 @@ def gather(values: list[Any], process: Process) -> list[Any]:
 
 def mean(values: Tensor, process: Process) -> Tensor:
     """The mean over all processes, elementwise."""
-    if process.world > 1:
-        _add_up(values, process)
-        values = values / process.world
-    return values
+    return add_up(values, process) / process.world
 
 
 def average_gradients(model: nn.Module, weight: float, process: Process, bf16: bool) -> None:
@@ -120,10 +117,10 @@ def average_gradients(model: nn.Module, weight: float, process: Process, bf16: b
             torch._foreach_div_(gradients, weight)
         return
     total = torch.tensor(weight, device=process.device)
-    _add_up(total, process)
+    add_up(total, process)
     flat = torch.cat([gradient.flatten() for gradient in gradients]) / total
     flat = flat.bfloat16() if bf16 else flat
-    _add_up(flat, process)
+    add_up(flat, process)
     for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(part.view_as(gradient))
 
@@ -138,10 +135,12 @@ def highest(number: int, process: Process) -> int:
     return int(numbers)
 
 
-def _add_up(values: Tensor, process: Process) -> None:
-    """Replace by the sum over all processes."""
-    with _exchange(process):
-        distributed.all_reduce(values)
+def add_up(values: Tensor, process: Process) -> Tensor:
+    """Replaced by their sum over all processes, elementwise."""
+    if process.world > 1:
+        with _exchange(process):
+            distributed.all_reduce(values)
+    return values
 
 
 @contextmanager

@@ -32,8 +32,9 @@ from trainer.optimizer import learning_rate
 from trainer.pretrained import resolve_baseline
 from trainer.recent import Recent
 from trainer.scores import Measures, mean_gaps
-from trainer.selection import rating, tune
+from trainer.selection import rating
 from trainer.signals import stop_signals
+from trainer.spreading import tune_step, tuning_batches
 from trainer.state import State, last_checkpoint, make_state, newest, resume
 from trainer.step import train_step
 from trainer.summary import posterior_rows, rows
@@ -90,6 +91,7 @@ def run(
     if validation_due(state, config):  # the last run was stopped before it
         validate_step(state, config, out, val_volumes, history, process)
     loader = training_loader(config, train_volumes, process, state.step, state.batches)
+    tuning = tuning_batches(config, val_volumes, process) if config.loss.std_reward else []
     shown: dict[str, Any] = {"desc": "train", "unit": "step", "smoothing": 0.05, "disable": not process.main}
     shown |= {"initial": state.step, "total": options.steps}
     with stop_signals() as signals, log.progress_bar(**shown) as bar:
@@ -100,6 +102,8 @@ def run(
             recent.add(state.step, places(batches), losses)
             state.advance(len(batches))
             bar.update()
+            if config.loss.std_reward and _due(state.step, config.loss.tune_every, options.steps):
+                tune_step(state, tuning, config, history, process)
             logging = _due(state.step, options.log_every, options.steps)
             stopping = signals.due(process)
             validating = validation_due(state, config)
@@ -175,7 +179,6 @@ def validate_step(
     """Score the averaged weights; keep them as best.pt if they are the best so far; save that."""
     evaluation = evaluate(state.average, volumes, config, process)
     score = rating(evaluation, posterior=config.loss.std_reward)
-    tune(state.betas, evaluation, config)
     better = state.best is None or score > state.best
     state.best = score if better else state.best
     state.validated = state.step
@@ -204,7 +207,6 @@ def write_validation(
     }
     for acceleration, gap in mean_gaps(evaluation.spreads).items():
         values[f"gap_x{acceleration}"] = gap
-        values |= {f"{part}_beta_x{acceleration}": betas[acceleration] for part, betas in state.betas.items()}
     history.write(step, "validate", values)
     for acceleration in sorted({example.acceleration for example in evaluation.examples}):
         path = out / "samples" / f"step{step:07d}_x{acceleration}.png"

@@ -24,8 +24,8 @@ def generator_terms(
     """Every weighted term by its name, unweighted, and under 'total' their weighted sum.
 
     `draws` are samples of the same slices, in units of the volume's maximum: the image terms are of their
-    mean. With each L1 goes a reward of their standard deviation, weighed by `beta` (2, N) in its finest
-    wavelet octave and in the rest.
+    mean. With each L1 goes a reward of their standard deviation, weighed by `beta` (bands, N) in each
+    wavelet band.
     """
     assert batch.target is not None
     assert batch.kspace is not None

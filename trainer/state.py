@@ -12,6 +12,7 @@ from torch.optim import AdamW, Optimizer
 from config.load import plain_config
 from config.schema import MOST_KEPT, Config
 from custom_nn.adaptive_cs_net import checkpoint_blocks
+from custom_nn.losses import band_count
 from custom_nn.models import Trained
 from trainer import checkpoint
 from trainer.adversary import Adversary, make_adversary
@@ -96,7 +97,8 @@ def make_state(config: Config, process: Process, pretrained: bool) -> State:
     model = model.to(process.device)
     checkpoint_blocks(model, config.train.checkpoint_blocks)
     average = copy.deepcopy(model).eval().requires_grad_(False)
-    betas = {part: dict.fromkeys(config.masks.accelerations, config.loss.beta) for part in checkpoint.BETAS}
+    bands = band_count(config.loss.octaves)
+    betas = {acceleration: [config.loss.beta] * bands for acceleration in config.masks.accelerations}
     optimizer = make_optimizer(model, config.train)
     return State(model, average, optimizer, make_adversary(config, process), betas, process.world)
 

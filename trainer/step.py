@@ -12,7 +12,7 @@ from custom_nn.model import Noise, Reconstruction
 from custom_nn.models import Trained
 from fastmri.slices import SliceBatch
 from trainer.adversary import adversarial_term, adversarial_weight, discriminator_gradient
-from trainer.checkpoint import BETAS, Betas
+from trainer.checkpoint import Betas
 from trainer.distributed import Process, average_gradients
 from trainer.draws import training_draws
 from trainer.noise import training_noise
@@ -119,6 +119,6 @@ def weighted_mean(losses: list[dict[str, Tensor]], weights: list[float]) -> dict
 
 
 def batch_betas(betas: Betas, batch: SliceBatch) -> Tensor:
-    """The weight of the standard deviation's reward of each slice, by its acceleration: (2, N)."""
-    values = [[betas[part][r] for r in batch.acceleration] for part in BETAS]
-    return torch.tensor(values).to(batch.mask.device, non_blocking=True)  # the device need not be waited for
+    """The weight of the standard deviation's reward in each band of each slice: (bands, N)."""
+    values = torch.tensor([betas[r] for r in batch.acceleration]).mT
+    return values.to(batch.mask.device, non_blocking=True)  # the device need not be waited for

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from config.schema import Config
-from fastmri.dataset import EvaluationDraw, collate, to_device
+from fastmri.dataset import EvaluationDraw, TrainingDraw, collate, list_slices, to_device
 from fastmri.sampling import group_by_shape
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
@@ -96,15 +96,16 @@ def changed(config: Config, **groups: dict[str, Any]) -> Config:
 
 def make_batch(config: Config, volumes: list[Volume], process: Process, setting: Setting) -> SliceBatch:
     """A batch as training or evaluation would see it, on the device; read in this process."""
-    config = changed(config, data={"num_workers": 0})
+    (group, *_) = group_by_shape(volumes, list(range(len(list_slices(volumes))))).values()
+    places = np.resize(group, setting.batch_size).tolist()  # a loader's may be smaller
     if setting.part == "train":
-        return to_device(next(iter(training_loader(config, volumes, process))), process.device)
-    loader = evaluation_loader(config, volumes, process)
-    (group, *_) = group_by_shape(volumes, list(range(len(loader.dataset)))).values()
-    draws = [
-        EvaluationDraw(int(k), config.masks.accelerations[0]) for k in np.resize(group, setting.batch_size)
-    ]
-    return to_device(collate([loader.dataset[draw] for draw in draws]), process.device)
+        drawn = training_loader(config, volumes, process).dataset
+        slices = [drawn[TrainingDraw(place, (config.seed, k))] for k, place in enumerate(places)]
+        return to_device(collate(slices), process.device)
+    seen = evaluation_loader(config, volumes, process).dataset
+    acceleration = config.masks.accelerations[0]
+    slices = [seen[EvaluationDraw(place, acceleration)] for place in places]
+    return to_device(collate(slices), process.device)
 
 
 def step_module(state: State, setting: Setting) -> torch.nn.Module:

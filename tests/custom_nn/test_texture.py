@@ -6,12 +6,15 @@ import pytest
 import torch
 
 from custom_nn.texture import (
+    PICTURE_NOISE,
     AdaptiveInstanceNorm,
     MappingNetwork,
     ModulatedConv,
     TextureDecoder,
     TokenAttention,
+    texture_units,
 )
+from fastmri.fourier import fft1c
 
 
 def still(shape) -> torch.Tensor:
@@ -104,17 +107,50 @@ def test_attention_keeps_positions_times_tokens_and_no_more():
 def test_noise_enters_every_layer_with_a_strength_of_its_own():
     decoder = randomise(TextureDecoder([4, 6, 8], 5, attention=True))
     features = [torch.randn(1, c, 16 // 2**k, 16 // 2**k) for k, c in enumerate([4, 6, 8])]
-    w = torch.randn(1, 3, 5)
+    units, w = [torch.ones(1, 1, 1, 1)] * 3, torch.randn(1, 3, 5)
     shapes = []
 
     def noise(shape):
         shapes.append(tuple(shape))
         return torch.randn(shape)
 
-    assert not torch.allclose(decoder(features, w, noise), decoder(features, w, noise))
-    sides = [shape[-1] for shape in shapes[: len(shapes) // 2]]
-    assert sides == [4, 4, 8, 8, 16]
+    def drawn():
+        return decoder(features, units, w, noise)
+
+    assert not torch.allclose(drawn(), drawn())
+    found = [shape[1:3] for shape in shapes[: len(shapes) // 2]]
+    layers, pictures = [s for c, s in found if c == 1], [s for c, s in found if c == PICTURE_NOISE]
+    assert layers == [4, 4, 8, 8, 16]
+    assert pictures == [4, 8, 16]
     for name, parameter in decoder.named_parameters():
         if name.endswith("noise_strength"):
             torch.nn.init.zeros_(parameter)
-    assert torch.equal(decoder(features, w, noise), decoder(features, w, noise))
+    for picture in decoder.pictures:
+        torch.nn.init.zeros_(picture.weight[:, -PICTURE_NOISE:])
+    assert torch.equal(drawn(), drawn())
+
+
+def test_a_picture_of_each_scale_is_in_units_of_its_own():
+    decoder = randomise(TextureDecoder([4, 6, 8], 5, attention=True))
+    features = [torch.randn(1, c, 16 // 2**k, 16 // 2**k) for k, c in enumerate([4, 6, 8])]
+    w = torch.randn(1, 3, 5)
+
+    def drawn(*levels: float):
+        return decoder(features, [torch.full((1, 1, 1, 1), level) for level in levels], w, torch.zeros)
+
+    together = drawn(1, 0, 0) + 2 * drawn(0, 1, 0) + 3 * drawn(0, 0, 1)
+    torch.testing.assert_close(drawn(1, 2, 3), together)
+    assert drawn(0, 0, 0).abs().max() == 0
+
+
+def test_units_follow_contrast_and_brightness_and_fit_the_features():
+    image = torch.zeros(1, 1, 40, 36, dtype=torch.complex64)
+    image[..., 8:32, 4:18] = torch.randn(24, 14)
+    mask = torch.ones(1, 1, 1, 36, dtype=torch.bool)
+    found = texture_units(fft1c(image), mask, image, 4)
+    assert [tuple(unit.shape[-2:]) for unit in found] == [(40, 40), (20, 20), (10, 10), (5, 5)]
+    for unit, thrice in zip(found, texture_units(3 * fft1c(image), mask, 3 * image, 4), strict=True):
+        torch.testing.assert_close(thrice, 3 * unit)
+    assert found[0][..., 20, 10] > 5 * found[0][..., 20, 30] > 0
+    nothing = texture_units(torch.zeros_like(image), mask, torch.zeros_like(image), 4)
+    assert not any(unit.any() for unit in nothing)

@@ -1,11 +1,13 @@
 """Texture measures: what was measured does not count, invented grain has energy but no correlation."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
 from fastmri.fourier import fft1c, ifft1c, spatial_frequency
 from fastmri.physics import apply_mask, high_pass, null_space
-from fastmri.spectrum import RINGS, null_space_measures, ring_sums, texture, texture_curve
+from fastmri.spectrum import RINGS, null_space_measures, octave_levels, ring_sums, texture, texture_curve
 
 SIZE = (48, 61)
 ACQUIRED = (3, 58)
@@ -106,3 +108,21 @@ def test_high_pass_leaves_neither_measured_nor_low_frequencies(scene):
     assert spectrum[(mask | low).expand_as(spectrum)].abs().max() < 1e-5
     kept = ~(mask | low).expand_as(spectrum)
     torch.testing.assert_close(spectrum[kept], fft1c(fft1c(image), dim=-2)[kept], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("columns", [4, 60])
+def test_a_few_columns_foretell_every_octave(columns):
+    """Of random images whose spectrum is the same in all directions."""
+    size, octaves = (96, 120), 4
+    frequency = spatial_frequency(size)
+    spectrum = torch.randn(8, 1, *size, dtype=torch.complex64) / (frequency + 0.05)
+    kspace = ifft1c(spectrum, dim=-2)
+    place = (torch.arange(size[1]) - size[1] // 2).abs()
+    found = octave_levels(
+        apply_mask(kspace, place < columns / 2), (place < columns / 2)[None, None, None], octaves
+    )
+    edges = [2, 0.25, 0.125, 0.0625, 0]
+    for k, (high, low) in enumerate(pairwise(edges)):
+        octave = spectrum * ((frequency >= low) & (frequency < high))
+        expected = octave.abs().square().mean(dim=(1, 2, 3)).sqrt()
+        assert found[:, k].mean() == pytest.approx(float(expected.mean()), rel=0.25)

@@ -38,6 +38,7 @@ SPATIAL: dict[str, Any] = {
         "octaves": 1,
         "samples": 2,
         "std_reward": True,
+        "tune_every": 2,
         "kl": 1e-3,
         "texture": 1,
     },
@@ -117,7 +118,7 @@ def recorded(state, batches, *rest):
 loop.train_step = recorded
 with distributed.group(process):
     loop.train(config, out, process)
-saved = {{"betas": torch.tensor([list(part.values()) for part in made[0].betas.values()])}}
+saved = {{"betas": torch.tensor(list(made[0].betas.values()))}}
 for name, part in made[0].tensors().items():
     if "optimizer" not in name:
         saved |= {{f"{{name}}.{{key}}": value for key, value in part.items()}}

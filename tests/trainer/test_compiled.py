@@ -11,7 +11,7 @@ from main import main
 from tests.custom_nn.test_models import scene
 from tests.trainer.conftest import TINY, write_config
 from trainer.announce import training_memory
-from trainer.compiled import compile_network, or_eager
+from trainer.compiled import COMPILED, compile_network, or_eager
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
 from trainer.memory import saved_for_backward
@@ -43,6 +43,26 @@ def test_a_compiled_network_trains_to_the_same_losses(one_thread):
     before = counts["unique_graphs"]
     assert losses("default") == pytest.approx(losses("off"), rel=1e-4)
     assert counts["unique_graphs"] > before
+
+
+def test_blocks_of_a_cascade_share_a_compilation(monkeypatch):
+    """Without a backend that writes kernels, which would take a minute."""
+    torch._dynamo.reset()
+    monkeypatch.setitem(COMPILED, "default", {"dynamic": False, "backend": "aot_eager"})
+    config = Config.model_validate({"device": "cpu"} | CASCADE)
+    model = make_state(config, Process(torch.device("cpu")), False).model
+    _, mask, measured = scene(2, 1, 16, 24)
+
+    def gradients() -> list[torch.Tensor]:
+        image = model(measured, mask, None).image
+        return [image.detach(), *torch.autograd.grad(image.abs().sum(), list(model.parameters()))]
+
+    counts = torch._dynamo.utils.counters["stats"]
+    expected, before = gradients(), counts["unique_graphs"]
+    compile_network(model, "default")
+    for one, other in zip(expected, gradients(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+    assert counts["unique_graphs"] == before + 2  # the first of four blocks has an input without gradient
 
 
 def test_without_a_compiler_training_goes_on_and_says_so(tiny_data, tmp_path, one_thread):

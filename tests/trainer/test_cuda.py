@@ -16,12 +16,13 @@ from tests.custom_nn.test_generative import spatial
 from tests.custom_nn.test_models import make, scene
 from tests.trainer.conftest import TINY
 from tests.trainer.test_plan import presets, published
+from trainer import checkpoint
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
 from trainer.footprint import ALLOWANCE, find_footprint
 from trainer.isolation import in_child
 from trainer.plan import CARDS
-from trainer.state import make_state
+from trainer.state import last_checkpoint, make_state
 from trainer.step import train_step
 from trainer.throughput import Setting, measure_step
 
@@ -98,6 +99,7 @@ def test_what_cannot_be_recorded_is_called():
             x = torch.full((2,), float(k), device="cuda")
             assert torch.equal(replay(x), x * x.sum())
     assert not replay.works
+    assert len(torch.randn(3, device="cuda").unique()) == 3  # noise can still be drawn
 
 
 def test_gradients_are_never_replayed():
@@ -122,6 +124,17 @@ def test_a_training_step_is_the_cpus(tiny_data, bf16, tolerance):
         losses[device] = train_step(state, [to_device(batch, process.device)], config, process)
     for name, expected in losses["cpu"].items():
         torch.testing.assert_close(losses["cuda"][name].cpu(), expected, rtol=tolerance, atol=1e-6)
+
+
+def test_a_deterministic_run_repeats_to_the_bit(tiny_data, tmp_path):
+    weights = []
+    for name in ("one", "two"):
+        content = TINY | {"device": "cuda", "data": TINY["data"] | {"path": str(tiny_data)}}
+        content |= {"train": TINY["train"] | {"deterministic": True}}
+        (tmp_path / f"{name}.yaml").write_text(json.dumps(content))
+        assert main(["train", str(tmp_path / f"{name}.yaml"), "--out", str(tmp_path / name)]) == 0
+        weights.append(checkpoint.load(last_checkpoint(tmp_path / name)).state["model"])
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
 def test_a_run_of_the_cpu_is_validated_the_same(tiny_run, tmp_path):

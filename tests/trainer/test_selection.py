@@ -2,11 +2,10 @@
 
 import pytest
 
-from config.load import make_config
 from fastmri.posterior import law
 from trainer.evaluate import Evaluation
 from trainer.scores import Measures, Score, Spread
-from trainer.selection import rating, tune
+from trainer.selection import rating
 
 SAMPLES = 8
 LAW = law(SAMPLES)
@@ -18,15 +17,6 @@ def found(gaps: dict[int, float], power: float = 1.0, correlation: float = 0.5) 
     scores = [Score("sample", "file1.h5", r, "PD", float(r), measures, {}, [], None) for r in gaps]
     spreads = [Spread("file1.h5", r, {1: 30.0, SAMPLES: 30.0 + gap}) for r, gap in gaps.items()]
     return Evaluation(scores, spreads, [], [], 0.0)
-
-
-def config(**loss):
-    return make_config(
-        {
-            "model": {"name": "generative", "freeze_baseline": False},
-            "loss": {"std_reward": True, "samples": 2, "beta_rate": 0.1, **loss},
-        }
-    )
 
 
 def test_a_sampler_is_rated_by_each_acceleration_not_by_the_mean_of_gaps():
@@ -45,20 +35,3 @@ def test_of_right_gaps_the_right_texture_is_best():
 
 def test_other_models_are_rated_by_ssim():
     assert rating(found({4: 0.0, 8: 0.0}), posterior=False) == pytest.approx(0.8)
-
-
-def test_betas_move_by_what_is_missing_and_stay_below_where_the_reward_would_win():
-    betas = {part: {4: 1.0, 8: 1.0} for part in ("fine", "coarse")}
-    tune(betas, found({4: LAW - 1, 8: LAW + 1}, power=0.1 ** (1 / 10)), config())
-    assert betas["coarse"] == pytest.approx({4: 1.1, 8: 0.9})
-    assert betas["fine"] == pytest.approx({4: 1.1, 8: 1.1})  # 1 dB of power
-    for _ in range(30):
-        tune(betas, found({4: 0.0, 8: 9.0}, power=0.0), config())
-    assert betas["coarse"][4] == betas["fine"][8] < 3**0.5
-    assert betas["coarse"][8] == 0
-
-
-def test_without_the_reward_no_beta_moves():
-    betas = {part: {4: 1.0} for part in ("fine", "coarse")}
-    tune(betas, found({4: 0.0}), config(std_reward=False))
-    assert betas == {part: {4: 1.0} for part in ("fine", "coarse")}

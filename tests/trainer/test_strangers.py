@@ -83,7 +83,7 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused(stranger, capsys):
         ({"config__data__num_workers": 10**6}, "data.num_workers"),
         ({"config": [1, 2]}, "not a checkpoint of this program"),
         ({"step": "later"}, "not a checkpoint of this program (step is of another kind)"),
-        ({"betas": {"fine": {4: "x"}}}, "(betas is of another kind)"),
+        ({"betas": {4: ["x"]}}, "(betas is of another kind)"),
         ({"ema": {}}, "weights are not of the model"),
         ({"ema": [1]}, "not a checkpoint of this program"),
         ({"ema__blocks.0.step": "text"}, "weights are not of the model"),
@@ -122,3 +122,8 @@ def test_every_model_can_be_described_without_memory(tiny_run):
     checkpoint.check_weights(found.state["ema"], found.config)
     with pytest.raises(ValueError, match="weights are not of the model"):
         checkpoint.check_weights({}, found.config)
+
+
+def test_checkpoints_of_before_bands_had_betas_are_read(stranger):
+    run = stranger(versions__schema=2, config__loss__octaves=1, betas={"fine": {4: 1.5}, "coarse": {4: 0.5}})
+    assert checkpoint.load(checkpoint.find(run)).progress.betas == {4: [1.5, 1.5, 1.5, 0.5]}

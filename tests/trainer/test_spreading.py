@@ -1,0 +1,105 @@
+"""Samples are to differ as a posterior's would, in every band by itself."""
+
+import pytest
+import torch
+from torch import nn
+
+from config.load import make_config
+from custom_nn.losses import band_count
+from custom_nn.model import Reconstruction
+from fastmri.posterior import law
+from fastmri.volumes import Volume
+from tests.gaussian import GaussianScene
+from tests.trainer.conftest import TINY
+from tests.trainer.test_objectives import batch_of
+from trainer.data import find_volumes
+from trainer.distributed import Process
+from trainer.spreading import band_gaps, tune, tuning_batches
+
+ALONE = Process(torch.device("cpu"))
+SAMPLES = 8
+LAW = law(SAMPLES)
+
+
+def config(**loss):
+    return make_config(
+        {
+            "model": {"name": "generative", "freeze_baseline": False},
+            "masks": {"accelerations": [4, 8]},
+            "validate": {"samples": SAMPLES},
+            "loss": {"std_reward": True, "samples": 2, "beta_rate": 0.1, "octaves": 1, **loss},
+        }
+    )
+
+
+class Exact(nn.Module):
+    """Exact samples of a Gaussian scene's posterior; with `wide` above 1 they differ by more, finely."""
+
+    def __init__(self, scene: GaussianScene, wide: float = 1.0):
+        super().__init__()
+        self.scene, self.wide = scene, wide
+
+    def forward(self, masked_kspace, mask, noise, scale=None, latent=None):
+        image = self.scene.posterior_sample(masked_kspace)
+        other = self.scene.posterior_sample(masked_kspace)
+        fine = image - other - 0.5 * ((image - other).roll(1, -1) + (image - other).roll(-1, -1))
+        return Reconstruction(image + (self.wide - 1) * fine, latent=())
+
+
+def scene_gaps(wide: float) -> list[float]:
+    torch.manual_seed(0)
+    scene = GaussianScene(16)
+    image, measured = scene.draw(20000)
+    model = Exact(scene, wide)
+    return band_gaps(model, [batch_of(image, measured, scene.mask)], config(), ALONE)[4]
+
+
+def test_exact_samples_obey_the_law_in_every_band():
+    fine, coarse = scene_gaps(1.0)[1], scene_gaps(1.0)[-1]  # of one row, other bands have nothing
+    assert fine == pytest.approx(LAW, abs=0.05)
+    assert coarse == pytest.approx(LAW, abs=0.05)
+
+
+def test_too_much_in_one_band_shows_in_that_band():
+    right, wrong = scene_gaps(1.0), scene_gaps(2.0)
+    assert wrong[1] > right[1] + 1
+    assert abs(wrong[-1] - right[-1]) < 0.5 * (wrong[1] - right[1])
+
+
+def test_betas_move_by_what_is_missing_and_stay_below_where_the_reward_would_win():
+    betas = {4: [1.0, 1.0], 8: [1.0, 1.0]}
+    tune(betas, {4: [LAW - 1, LAW], 8: [LAW + 1, LAW]}, config())
+    assert betas == {4: pytest.approx([1.1, 1.0]), 8: pytest.approx([0.9, 1.0])}
+    for _ in range(30):
+        tune(betas, {4: [0.0, LAW], 8: [9.0, LAW]}, config())
+    assert 1.5 < betas[4][0] < 3**0.5
+    assert betas[8] == pytest.approx([0.0, 1.0])
+
+
+def places(batches) -> list[tuple[str, int, int]]:
+    return sorted(
+        place
+        for batch in batches
+        for place in zip(batch.fname, batch.slice_num, batch.acceleration, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("wanted", "per_volume"), [(2, [[1], [0]]), (100, [[0, 1, 2], [0, 1]])])
+def test_slices_to_tune_by_are_spread_over_volumes_and_shared_by_processes(tiny_data, wanted, per_volume):
+    content = {"device": "cpu", "data": TINY["data"] | {"path": str(tiny_data)}, "masks": TINY["masks"]}
+    options = make_config(content | {"loss": {"tune_slices": wanted}})
+    volumes: list[Volume] = find_volumes(options, "val")[:2]
+    found = places(tuning_batches(options, volumes, ALONE))
+    accelerations = options.masks.accelerations
+    assert found == sorted(
+        (volume.fname, k, r)
+        for volume, slices in zip(volumes, per_volume, strict=True)
+        for k in slices
+        for r in accelerations
+    )
+    shares = [tuning_batches(options, volumes, Process(torch.device("cpu"), rank, 3)) for rank in range(3)]
+    assert places(batch for share in shares for batch in share) == found
+
+
+def test_each_octave_has_three_bands_and_what_is_left_is_one():
+    assert [band_count(octaves) for octaves in (0, 1, 3)] == [1, 4, 10]
