@@ -69,7 +69,7 @@ def _pictures(model: Generative, rows: list[float]) -> list[Box]:
             y,
             1.4,
             TALL,
-            f"picture {_arrow(picture)}, times\nstrength of features {_arrow(strength)}",
+            f"picture {_arrow(picture)}, times\nunit, strength {_arrow(strength)}",
             "conv",
         )
         for picture, strength, y in levels
@@ -98,7 +98,9 @@ def _decoder(model: Generative, rows: list[float], features: list[Box], pictures
     notes = [Note(PICTURE + 0.06, (a.y + b.y) / 2, "up ×2, added", "left", 6) for a, b in pairwise(pictures)]
     convs = [box for box in boxes if box.kind == "modulated"]
     attends = decoder.bottom.attend.query is not None
-    return joined(Diagram(boxes=[*boxes, *pictures], arrows=arrows, notes=notes), _ports(convs, attends))
+    ports = [Port(box.left[0], box.top[1], "ε", "noise") for box in pictures]
+    drawn = Diagram(boxes=[*boxes, *pictures], arrows=arrows, notes=notes, ports=ports)
+    return joined(drawn, _ports(convs, attends))
 
 
 def _modulated(layer: ModulatedConv, y: float, more: str) -> Box:
