@@ -18,7 +18,7 @@ class Misfit(NamedTuple):
     """How far the mean of samples is from the truth, and what their spread is worth, see `std_reward`."""
 
     l1: Tensor  # scalar, mean over images
-    reward: Tensor  # (bands, N); 0 of a single sample
+    reward: Tensor  # (bands, C, N); 0 of a single sample
 
 
 def ssim_terms(prediction: Tensor, target: Tensor, ms_ssim: float, ssim: float) -> dict[str, Tensor]:
@@ -41,19 +41,19 @@ def misfit(samples: Tensor, truth: Tensor, octaves: int) -> Misfit:
     bands, truth = wavelets(samples, octaves), wavelets(truth, octaves)  # (bands, P, N, ...), (bands, N, ...)
     l1 = (bands.mean(1) - truth).abs().sum(0).mean()
     if len(samples) == 1:
-        return Misfit(l1, l1.new_zeros(len(bands), samples.shape[1]))
+        return Misfit(l1, l1.new_zeros(len(bands), samples.shape[2], samples.shape[1]))
     return Misfit(l1, torch.vmap(std_reward)(bands))
 
 
 def std_reward(samples: Tensor) -> Tensor:
-    """The mean standard deviation of samples (P, N, ...) of each of N images, (N,): rcGAN's L_SD.
+    """The mean standard deviation of samples (P, N, C, h, w) by channel and image, (C, N): rcGAN's L_SD.
 
     sqrt(pi / (2 P (P - 1))) sum_p |x_p - mean|, unbiased for normal samples (Bendel et al. 2023,
     arXiv 2210.13389, eq. 8), with the factor that makes a posterior's spread the best one, for the weight
     beta = 1, against the L1 of the samples' mean: sqrt(2 / (pi P (P + 1))) (eq. 10 there).
     """
     count = len(samples)
-    spread = (samples - samples.mean(0)).abs().sum(0).flatten(1).mean(1)  # (N,)
+    spread = (samples - samples.mean(0)).abs().sum(0).mean(dim=(-2, -1)).mT  # (C, N)
     unbiased = math.sqrt(math.pi / (2 * count * (count - 1)))
     return math.sqrt(2 / (math.pi * count * (count + 1))) * unbiased * spread
 

@@ -69,5 +69,5 @@ def training_memory(state: State, sample: SliceBatch, config: Config) -> int:
 def _kept_bytes(model: Trained, sample: SliceBatch, config: Config) -> int:
     with torch.random.fork_rng([]), saved_for_backward() as kept:
         draws, guidance = forward(model, sample, config, torch.randn)
-        generator_terms(draws, guidance, sample, config.loss, torch.zeros(1))
+        generator_terms(draws, guidance, sample, config.loss, torch.zeros(1, 1, 1))
     return sum(kept.values())

@@ -21,7 +21,8 @@ from trainer.seal import read_sealed, seal
 SCHEMA = 3  # before, there were one or two betas per acceleration
 STATES = ("model", "ema", "optimizer")
 
-Betas = dict[int, list[float]]  # weights of the standard deviation's rewards in each band, by acceleration
+# weights of the standard deviation's rewards by acceleration: in each band, in phase and in quadrature
+Betas = dict[int, list[float]]
 
 
 class Progress(NamedTuple):
@@ -128,7 +129,7 @@ def _betas_by_band(parts: dict[str, dict[int, float]], octaves: int) -> Betas:
     """What older checkpoints had of the finest octave, and of the rest, as one for each band."""
     finest = min(3 * octaves, 3)
     rest = band_count(octaves) - finest
-    return {r: [parts["fine"][r]] * finest + [beta] * rest for r, beta in parts["coarse"].items()}
+    return {r: [parts["fine"][r]] * 2 * finest + [beta] * 2 * rest for r, beta in parts["coarse"].items()}
 
 
 def find(run: Path) -> Path:

@@ -91,7 +91,7 @@ def _pass(model: Trained, adversary: Adversary | None, batch: SliceBatch, config
     noise = partial(torch.randn, device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         draws, guidance = forward(model, batch, config, noise)
-    betas = torch.zeros(1, device=device)
+    betas = torch.zeros(1, 1, 1, device=device)
     total = generator_terms(draws, guidance, batch, config.loss, betas)["total"]
     if adversary is not None:
         total = total + adversarial_term(adversary, draws[0].image, batch, config.adversarial)

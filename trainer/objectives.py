@@ -9,7 +9,7 @@ from custom_nn.layers import to_channels
 from custom_nn.losses import misfit, ssim_terms
 from custom_nn.model import Reconstruction
 from fastmri.image import center_crop, image_size
-from fastmri.physics import zero_filled
+from fastmri.physics import middle_slice, smooth_phase, zero_filled
 from fastmri.slices import SliceBatch
 
 
@@ -18,29 +18,44 @@ def magnitude(image: Tensor, recon_size: tuple[int, int]) -> Tensor:
     return center_crop(image.abs(), recon_size)
 
 
+def cropped(image: Tensor, batch: SliceBatch) -> Tensor:
+    """Real and imaginary parts of a native image in units of the volume's maximum: (N, 2, h, w)."""
+    assert batch.target is not None
+    return to_channels(center_crop(image, image_size(batch.target)) / batch.max_value)
+
+
+def turned(image: Tensor, batch: SliceBatch) -> Tensor:
+    """Likewise, in phase and in quadrature with what was measured.
+
+    That phase is known of the data alone, so no comparison of samples with a truth is biased by it.
+    """
+    phase = smooth_phase(zero_filled(middle_slice(batch.masked_kspace)))
+    return cropped(image * phase.conj(), batch)
+
+
 def generator_terms(
     draws: list[Reconstruction], guidance: Guidance | None, batch: SliceBatch, weights: Loss, beta: Tensor
 ) -> dict[str, Tensor]:
     """Every weighted term by its name, unweighted, and under 'total' their weighted sum.
 
     `draws` are samples of the same slices, in units of the volume's maximum: the image terms are of their
-    mean. With each L1 goes a reward of their standard deviation, weighed by `beta` (bands, N) in each
-    wavelet band.
+    mean. With each L1 goes a reward of their standard deviation, weighed by `beta` (bands, 2, N) in each
+    wavelet band of what is in phase and in quadrature; a magnitude counts as in phase.
     """
     assert batch.target is not None
     assert batch.kspace is not None
-    size, top = image_size(batch.target), batch.max_value
-    target, truth = batch.target / top, center_crop(zero_filled(batch.kspace), size) / top
-    magnitudes = torch.stack([magnitude(draw.image, size) / top for draw in draws])  # (P, N, 1, h, w)
-    channels = torch.stack([to_channels(center_crop(draw.image, size) / top) for draw in draws])
+    size, target = image_size(batch.target), batch.target / batch.max_value
+    magnitudes = torch.stack([magnitude(draw.image, size) / batch.max_value for draw in draws])
+    seen = turned if weights.std_reward else cropped
+    truth, *channels = [seen(x, batch) for x in (zero_filled(batch.kspace), *(d.image for d in draws))]
     terms = ssim_terms(magnitudes.mean(0), target, weights.ms_ssim, weights.ssim)
     total = sum(getattr(weights, name) * term for name, term in terms.items())
     rewards = []
-    compared = {"l1": (magnitudes, target), "complex_l1": (channels, to_channels(truth))}
+    compared = {"l1": (magnitudes, target), "complex_l1": (torch.stack(channels), truth)}
     for name, (samples, wanted) in compared.items():
         if weight := getattr(weights, name):
             terms[name], reward = misfit(samples, wanted, weights.octaves)
-            rewards.append(weight * (beta * reward).sum(0).mean())
+            rewards.append(weight * (beta[:, : reward.shape[1]] * reward).sum(0).mean())
             total = total + weight * terms[name]
     if weights.std_reward:
         terms["std"] = sum(rewards)

@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from config.schema import Config
-from custom_nn.layers import to_channels
 from custom_nn.losses import band_count, wavelets
 from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate, to_device
-from fastmri.image import center_crop, image_size
 from fastmri.physics import zero_filled
 from fastmri.posterior import law, squared_errors
 from fastmri.slices import SliceBatch
@@ -24,9 +22,11 @@ from trainer.data import mask_settings
 from trainer.distributed import Process, add_up
 from trainer.draws import evaluation_draws
 from trainer.log import History
+from trainer.objectives import turned
 from trainer.state import State
 
-Gaps = dict[int, list[float]]  # dB by acceleration and band
+PARTS = ("in_phase", "quadrature")
+Gaps = dict[int, list[float]]  # dB by acceleration, of each band in phase and in quadrature
 
 
 def tuning_batches(config: Config, volumes: list[Volume], process: Process) -> list[SliceBatch]:
@@ -55,10 +55,11 @@ def _evenly(stop: int, count: int) -> np.ndarray:
 def band_gaps(model: nn.Module, batches: Iterable[SliceBatch], config: Config, process: Process) -> Gaps:
     """What the mean of P = `validate.samples` samples gains on one in each band, over all processes.
 
-    10 log10 of the squared error of one sample over that of the mean, of the complex image.
+    10 log10 of the squared error of one sample over that of the mean. Of the complex image, in phase and in
+    quadrature by themselves: anatomy is in phase, and what is unknown of it is stronger, and rarer.
     """
     accelerations, counts = config.masks.accelerations, [1, config.draws]
-    shape = (len(accelerations), band_count(config.loss.octaves), len(counts))
+    shape = (len(accelerations), 2 * band_count(config.loss.octaves), len(counts))
     errors = torch.zeros(shape, dtype=torch.float64, device=process.device)
     for batch in batches:
         batch = to_device(batch, process.device)
@@ -71,15 +72,13 @@ def band_gaps(model: nn.Module, batches: Iterable[SliceBatch], config: Config, p
 
 
 def band_images(model: nn.Module, batch: SliceBatch, config: Config) -> tuple[Tensor, Tensor]:
-    """Samples (bands, P, N, 2, h, w) and truth (bands, N, 2, h, w) in units of the volume's maximum."""
+    """Samples (2 bands, P, N, h, w) and truth (2 bands, N, h, w): of each band in phase and in quadrature."""
     assert batch.kspace is not None
-    assert batch.target is not None
-    size, top = image_size(batch.target), batch.max_value
-    images = [zero_filled(batch.kspace)]
-    images += [draw.image for draw in evaluation_draws(model, batch, config.seed, config.draws)]
-    channels = torch.stack([to_channels(center_crop(image, size) / top) for image in images])
-    bands = wavelets(channels, config.loss.octaves)
-    return bands[:, 1:], bands[:, 0]
+    draws = evaluation_draws(model, batch, config.seed, config.draws)
+    images = [zero_filled(batch.kspace), *(draw.image for draw in draws)]
+    bands = wavelets(torch.stack([turned(image, batch) for image in images]), config.loss.octaves)
+    parts = bands.movedim(3, 1).flatten(0, 1)
+    return parts[:, 1:], parts[:, 0]
 
 
 def tune(betas: Betas, gaps: Gaps, config: Config) -> None:
@@ -108,7 +107,7 @@ def tune_step(
         return
     figures = {"gap": gaps, "beta": state.betas}
     values = {
-        f"{name}_x{r}_band{k}": value
+        f"{name}_x{r}_band{k // 2}_{PARTS[k % 2]}": value
         for name, table in figures.items()
         for r, row in table.items()
         for k, value in enumerate(row)

@@ -97,8 +97,8 @@ def make_state(config: Config, process: Process, pretrained: bool) -> State:
     model = model.to(process.device)
     checkpoint_blocks(model, config.train.checkpoint_blocks)
     average = copy.deepcopy(model).eval().requires_grad_(False)
-    bands = band_count(config.loss.octaves)
-    betas = {acceleration: [config.loss.beta] * bands for acceleration in config.masks.accelerations}
+    count = 2 * band_count(config.loss.octaves)
+    betas = {acceleration: [config.loss.beta] * count for acceleration in config.masks.accelerations}
     optimizer = make_optimizer(model, config.train)
     return State(model, average, optimizer, make_adversary(config, process), betas, process.world)
 

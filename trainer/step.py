@@ -119,6 +119,6 @@ def weighted_mean(losses: list[dict[str, Tensor]], weights: list[float]) -> dict
 
 
 def batch_betas(betas: Betas, batch: SliceBatch) -> Tensor:
-    """The weight of the standard deviation's reward in each band of each slice: (bands, N)."""
-    values = torch.tensor([betas[r] for r in batch.acceleration]).mT
+    """The weight of the standard deviation's reward in each band of each slice: (bands, 2, N)."""
+    values = torch.tensor([betas[r] for r in batch.acceleration]).mT.unflatten(0, (-1, 2))
     return values.to(batch.mask.device, non_blocking=True)  # the device need not be waited for

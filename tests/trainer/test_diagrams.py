@@ -67,7 +67,9 @@ def test_the_texture_diagram_follows_the_config():
     assert "texture vectors\n3 × 9" in texts(one)
     modulated = [box for box in one.boxes if box.kind == "modulated"]
     assert len([port for port in one.ports if port.text == "A"]) == len(modulated)
-    assert len([port for port in one.ports if port.text == "ε"]) == len(modulated) + 1  # and the latent
+    pictures = [box for box in one.boxes if box.text.startswith("picture")]
+    noisy = len(modulated) + len(pictures) + 1  # and the latent
+    assert len([port for port in one.ports if port.text == "ε"]) == noisy
     less = TEXTURE | {"attention": False, "hard_projection": False, "high_pass": 0, "amplitude": 0.5}
     other = texture_diagram(built(less), "")
     assert not [port for port in other.ports if port.text == "A"]

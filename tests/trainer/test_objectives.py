@@ -69,7 +69,7 @@ def test_a_generator_trained_on_it_samples_the_posterior(octaves, tolerance):
         image, measured = scene.draw(512)
         draws = [sampler(measured) for _ in range(samples)]
         batch = batch_of(image, measured, scene.mask)
-        terms = generator_terms(draws, None, batch, weights, torch.ones(3 * octaves + 1, 512))
+        terms = generator_terms(draws, None, batch, weights, torch.ones(3 * octaves + 1, 2, 512))
         optimizer.zero_grad()
         terms["total"].backward()
         optimizer.step()
@@ -106,11 +106,11 @@ def test_a_larger_beta_rewards_a_larger_spread():
         ]
         return totals[1] - totals[0]
 
-    assert gain(torch.zeros(1, 8)).abs() < 1e-5
+    assert gain(torch.zeros(1, 2, 8)).abs() < 1e-5
     torch.manual_seed(1)
-    one = gain(torch.ones(1, 8))
+    one = gain(torch.ones(1, 2, 8))
     torch.manual_seed(1)
-    half = gain(0.5 * torch.ones(1, 8))
+    half = gain(0.5 * torch.ones(1, 2, 8))
     assert one < 0
     assert half == pytest.approx(float(one) / 2, rel=1e-4)
 

@@ -55,15 +55,16 @@ def scene_gaps(wide: float) -> list[float]:
 
 
 def test_exact_samples_obey_the_law_in_every_band():
-    fine, coarse = scene_gaps(1.0)[1], scene_gaps(1.0)[-1]  # of one row, other bands have nothing
-    assert fine == pytest.approx(LAW, abs=0.05)
-    assert coarse == pytest.approx(LAW, abs=0.05)
+    gaps = scene_gaps(1.0)
+    fine, coarse = gaps[2:4], gaps[6:8]  # of one row, other bands have nothing
+    assert [*fine, *coarse] == pytest.approx([LAW] * 4, abs=0.05)
 
 
 def test_too_much_in_one_band_shows_in_that_band():
     right, wrong = scene_gaps(1.0), scene_gaps(2.0)
-    assert wrong[1] > right[1] + 1
-    assert abs(wrong[-1] - right[-1]) < 0.5 * (wrong[1] - right[1])
+    for fine, coarse in ((2, 6), (3, 7)):
+        assert wrong[fine] > right[fine] + 1
+        assert abs(wrong[coarse] - right[coarse]) < 0.5 * (wrong[fine] - right[fine])
 
 
 def test_betas_move_by_what_is_missing_and_stay_below_where_the_reward_would_win():

@@ -126,4 +126,4 @@ def test_every_model_can_be_described_without_memory(tiny_run):
 
 def test_checkpoints_of_before_bands_had_betas_are_read(stranger):
     run = stranger(versions__schema=2, config__loss__octaves=1, betas={"fine": {4: 1.5}, "coarse": {4: 0.5}})
-    assert checkpoint.load(checkpoint.find(run)).progress.betas == {4: [1.5, 1.5, 1.5, 0.5]}
+    assert checkpoint.load(checkpoint.find(run)).progress.betas == {4: [1.5] * 6 + [0.5] * 2}
