@@ -4,7 +4,6 @@ import math
 from functools import cache
 from typing import NamedTuple
 
-import piq
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -123,6 +122,8 @@ def possible_scales(side: int) -> int:
 
 def _ssim(prediction: Tensor, target: Tensor) -> list[Tensor]:
     """SSIM and its contrast-structure term per image, (N,) each; piq would fail on NaN."""
+    import piq  # which takes torchvision along: seconds that only who computes a loss should wait
+
     prediction, target = ((x / HEADROOM).nan_to_num().clamp(0, 1) for x in (prediction, target))
     return piq.ssim(
         prediction,
