@@ -9,7 +9,7 @@ import torch
 from loguru import logger
 
 # what the server of new processes imports once; where it can't, each process does
-PRELOADED = ["torch", "trainer.throughput", "trainer.breakdown", "trainer.reading"]
+PRELOADED = ["torch", "piq", "trainer.throughput", "trainer.breakdown", "trainer.reading"]
 GRACE = 30  # seconds to end after the answer
 
 
@@ -43,6 +43,7 @@ def _answer(
     sender: Connection, threads: int, function: Callable[..., dict[str, Any]], arguments: tuple
 ) -> None:
     torch.set_num_threads(threads)
+    multiprocessing.set_start_method(None, force=True)  # its loaders' processes start as those of training
     logger.remove()  # what is measured says nothing beside the tables
     try:
         found = function(*arguments)

@@ -7,8 +7,9 @@ import torch
 import yaml
 
 from main import main
-from tests.trainer.conftest import SPATIAL, TINY, train_on
+from tests.trainer.conftest import SPATIAL, TINY
 from tests.trainer.conftest import write_generative as write
+from tests.trainer.processes import train_on
 from tests.trainer.test_train import STOPPED, equal, stop_after, weights
 
 GLOBAL = {
@@ -39,7 +40,7 @@ def run(generative_run):
 
 
 def test_two_processes_train_to_equal_weights_of_both_networks(config, tmp_path):
-    one, two = train_on(2, config, tmp_path / "run")
+    (one, two), _ = train_on(2, config, tmp_path / "run")
     assert equal(one.state, two.state)
 
 

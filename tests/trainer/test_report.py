@@ -30,8 +30,9 @@ def runs(tmp_path_factory, tiny_run, tiny_data) -> Path:
     for name, changes in {"texture": [], "one_token": ["model.tokens=1"]}.items():
         changes = [*changes, "train.validate_every=6", "data.num_workers=0"]
         assert main(["train", str(config), *changes, "--out", str(folder / name)]) == 0
-    quick = ["validate.perceptual=false", "validate.samples=2"]
-    options = {"cascade": ["validate.methods=[low_pass,donor]"], "texture": quick, "one_token": quick}
+    quick = ["validate.samples=2"]
+    controls = ["validate.methods=[low_pass,donor]", "validate.perceptual=true"]
+    options = {"cascade": controls, "texture": quick, "one_token": quick}
     for name, changes in options.items():
         assert main(["validate", str(folder / name), *changes]) == 0
     return folder
