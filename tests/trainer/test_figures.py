@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from trainer.figures import ERROR_GAIN, WARNING, Panel, panel_figure
@@ -39,14 +40,9 @@ def drawn(figure: Figure) -> dict[str, Bbox]:
     """Where everything with words or pictures is, in pixels."""
     FigureCanvasAgg(figure).draw()
     (axes,) = figure.axes
-    places = {
-        f"{k} {text.get_text()}": text.get_window_extent() for k, text in enumerate(figure.findobj(is_text))
-    }
+    texts = [found for found in figure.findobj(Text) if isinstance(found, Text) and found.get_text()]
+    places = {f"{k} {text.get_text()}": text.get_window_extent() for k, text in enumerate(texts)}
     return places | {f"picture {k}": image.get_window_extent() for k, image in enumerate(axes.images)}
-
-
-def is_text(artist) -> bool:
-    return bool(getattr(artist, "get_text", str)()) and artist.get_visible()
 
 
 @pytest.mark.parametrize("panels", CASES)
@@ -77,7 +73,9 @@ def test_every_picture_is_upright_in_its_shape_and_on_the_truths_window(panels):
         if panel.std is not None:
             wanted["std"] = (panel.std, 0, panel.std.max())
         for name, (image, low, high) in wanted.items():
-            (found,) = [shown for shown in images if np.array_equal(shown.get_array(), image[::-1])]
+            (found,) = [
+                shown for shown in images if np.array_equal(np.asarray(shown.get_array()), image[::-1])
+            ]
             assert found.get_clim() == (low, pytest.approx(high)), name
             left, right, bottom, top = found.get_extent()
             assert (top - bottom) / (right - left) == pytest.approx(image.shape[0] / image.shape[1]), name
@@ -94,7 +92,9 @@ def test_words_are_where_they_belong():
         "mean of 8 samples": "mean_8",
         "sample": "sample",
     }.items():
-        (shown,) = [s for s in axes.images if np.array_equal(s.get_array(), panel.images[name][::-1])]
+        (shown,) = [
+            s for s in axes.images if np.array_equal(np.asarray(s.get_array()), panel.images[name][::-1])
+        ]
         assert middles[title] == pytest.approx(sum(shown.get_extent()[:2]) / 2)
     assert [text.get_text() for text in axes.texts].count(CAPTION) == 4
     assert panel.std is not None
