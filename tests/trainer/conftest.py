@@ -8,6 +8,8 @@ import torch
 import yaml
 
 from main import main
+from tests.trainer.processes import OURS
+from trainer.isolation import start_server
 
 TINY: dict[str, Any] = {
     "device": "cpu",
@@ -75,6 +77,7 @@ SHORT = ["--seconds", "0.05", "--batch-sizes", "2", "--workers", "0", "--precisi
 @pytest.fixture(scope="session")
 def tiny_benchmark(tmp_path_factory, tiny_data) -> Path:
     """What `benchmark` writes of all parts, on phantoms that it makes. Read only."""
+    start_server(*OURS)
     folder = tmp_path_factory.mktemp("benchmark")
     config = write_config(folder / "tiny.yaml", tiny_data, adjacent_slices=3)
     small = ["--volumes", "2", "--slices", "2", "--matrix", "64x48", "--assume", "host_memory=1e9"]

@@ -19,14 +19,15 @@ from torch.distributed import TCPStore
 from config.load import load_config
 from main import main
 from trainer import distributed, loop, state
+from trainer.isolation import start_server
 
-PRELOADED = ["tests.trainer.processes", "trainer.reconstruct", "trainer.validate", "piq"]
+OURS = ["tests.trainer.processes", "trainer.reconstruct", "trainer.validate"]
 
 
 def fork(log: Path, work: Callable, *arguments: object, **environment: str) -> BaseProcess:
     """Begin some work in a session of its own, that writes what it says to a file."""
+    start_server(*OURS)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
     process = context.Process(target=_work, args=(log, environment, work, arguments))
     process.start()
     return process
