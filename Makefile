@@ -22,11 +22,14 @@ demo: $(VENV)/.installed
 		--slice 2 --acceleration 8 --samples 8
 
 # two processes of one thread each: most of the time is Python starting and tiny trainings
-test: $(VENV)/.installed types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --no-loadscope-reorder
+
+# types beside the tests, and a failure of either is one
+test: $(VENV)/.installed
+	$(BIN)/mypy & types=$$!; $(PYTEST); tests=$$?; wait $$types && exit $$tests
 
 test-slow: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow --timeout 3600
+	$(PYTEST) -m slow --timeout 3600
 
 fuzz: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m fuzz --timeout 7200

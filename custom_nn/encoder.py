@@ -1,4 +1,7 @@
-"""Networks that sum up an image in a vector: MobileNetV2, or a small one of our own."""
+"""Networks that sum up an image in a vector: MobileNetV2, or a small one of our own.
+
+torchvision is imported where it is used: that takes nearly as long as torch, and most models need none of it.
+"""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -6,7 +9,6 @@ from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOBILENET_FEATURES = 1280
@@ -20,7 +22,7 @@ class MobileNetEncoder(nn.Module):
 
     def __init__(self, frozen: bool):
         super().__init__()
-        self.features = mobilenet_v2(weights=None).features.requires_grad_(not frozen)
+        self.features = mobilenet_features().requires_grad_(not frozen)
         for module in self.features.modules():
             if isinstance(module, nn.Conv2d):  # torchvision's start counts on batch statistics
                 nn.init.kaiming_normal_(module.weight, mode="fan_in")
@@ -36,6 +38,13 @@ class MobileNetEncoder(nn.Module):
         super().train(mode)
         self.features.eval()
         return self
+
+
+def mobilenet_features() -> nn.Module:
+    """The features of torchvision's MobileNetV2, untrained."""
+    from torchvision.models import mobilenet_v2
+
+    return mobilenet_v2(weights=None).features
 
 
 class SmallEncoder(nn.Sequential):
@@ -54,6 +63,8 @@ def pretrained_mobilenet(weights: str) -> dict[str, Tensor]:
     Raises ValueError in one line if they can't be had, or don't fit.
     """
     if weights == "imagenet":
+        from torchvision.models import MobileNet_V2_Weights
+
         try:
             state = MobileNet_V2_Weights.DEFAULT.get_state_dict(progress=True, check_hash=True)
         except (URLError, OSError, RuntimeError) as error:
@@ -71,7 +82,7 @@ def pretrained_mobilenet(weights: str) -> dict[str, Tensor]:
 
 def _checked(name: str, state: object) -> dict[str, Tensor]:
     """The part of a whole network's state dict that the features take."""
-    wanted = mobilenet_v2(weights=None).features.state_dict()
+    wanted = mobilenet_features().state_dict()
     prefix = "features."
     found = state if isinstance(state, dict) else {}
     found = {key.removeprefix(prefix): value for key, value in found.items() if str(key).startswith(prefix)}

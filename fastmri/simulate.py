@@ -132,8 +132,9 @@ def _write_all(scans: list[Scan], workers: int) -> None:
         if workers == 1:
             _write_here(scans, progress)
             return
-        # spawned, not forked: torch's threads do not survive a fork
-        context = multiprocessing.get_context("spawn")
+        # not forked from this process: torch's threads do not survive it; all from one that imports it once
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["fastmri.simulate"])
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_single_threaded) as pool:
             written = [pool.submit(_write, scan) for scan in scans]
             try:

@@ -14,6 +14,18 @@ from fastmri.writing import write_volume
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # what is tested must hold on a CPU; see test_cuda.py
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 ROOT = Path(__file__).resolve().parents[1]
+# files that take longest, by what takes long: those of one word are one process's, which makes it once
+LONGEST = {"test_processes": "torchrun", "test_benchmark": "benchmark", "test_report": "benchmark"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `make test`: a file is one process's, and the longest come first, so that none waits for them."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+    for item in items:
+        stem = item.path.stem
+        group = LONGEST.get(stem, f"{item.path.parent.name}/{stem}")
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def shared(name: str) -> Path:

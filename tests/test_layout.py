@@ -66,11 +66,20 @@ def test_the_constraints_are_within_the_requirements():
         assert wanted.specifier.contains(specifier.version), wanted
 
 
+def imported_at_the_start(path: Path) -> set[str]:
+    body = ast.parse(path.read_text()).body
+    top = {alias.name for node in body if isinstance(node, ast.Import) for alias in node.names}
+    top |= {node.module for node in body if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.split(".")[0] for name in top}
+
+
 def test_the_command_line_starts_without_the_heavy_libraries():
-    tree = ast.parse((ROOT / "main.py").read_text())
-    top = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
-    top |= {node.module for node in tree.body if isinstance(node, ast.ImportFrom) and node.module}
-    assert not {name.split(".")[0] for name in top} & (OURS | {"torch", "matplotlib", "h5py", "numpy"})
+    assert not imported_at_the_start(ROOT / "main.py") & (OURS | {"torch", "matplotlib", "h5py", "numpy"})
+
+
+def test_what_takes_seconds_to_import_waits_until_it_is_used():
+    slow = {"torchvision", "piq", "sigpy", "numba"}
+    assert not {str(path): found for path in FILES if (found := imported_at_the_start(path) & slow)}
 
 
 def test_the_readme_names_every_file():

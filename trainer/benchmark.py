@@ -15,7 +15,7 @@ from fastmri.simulate import simulate
 from fastmri.volumes import Volume
 from trainer.data import find_volumes
 from trainer.floors import LEFT_OUT, Rates, measure_rates
-from trainer.isolation import in_child
+from trainer.isolation import in_child, start_server
 from trainer.log import progress_bar
 from trainer.measurements import Bench, Request, plan
 from trainer.peer import Peer, linked
@@ -30,6 +30,7 @@ SCHEMA = 1
 def benchmark(config: Config, request: Request, device: torch.device) -> dict[str, Any]:
     """Measure what is asked for; gives what goes to JSON."""
     request.check()
+    start_server()  # before `simulate` does, with fewer imports
     with find_data(config, request) as (volumes, simulated):
         config = changed(resolved(config), data=CACHES[NO_CACHE])
         with linked(volumes) if request.peer else nullcontext() as folder:

@@ -16,6 +16,8 @@ matplotlib.rcParams["font.size"] = 8
 WARNING = "research use, not diagnostic"
 BRIGHTEST = 0.998  # part of the truth's pixels that the window of galleries and pages holds
 ERROR_GAIN = 4  # errors are shown on a window this much narrower
+SIDE, GAP, SCALE = 2.4, 0.1, 0.65  # inches of a picture's width, between pictures, and of a colour scale
+HEAD, ABOVE, BELOW, LEFT = 0.25, 0.25, 0.25, 0.45  # inches that words take around pictures
 
 
 class Panel(NamedTuple):
@@ -41,21 +43,29 @@ class Picture(NamedTuple):
 
 def draw_panels(path: Path, panels: list[Panel], title: str) -> None:
     """Rows of zero-filled | methods | truth | error | std | texture added, as far as they are known."""
-    rows = [_pictures(panel) for panel in panels]
-    columns = max(map(len, rows))
-    shapes = [panel.images["zero_filled"].shape for panel in panels]
-    height = sum(tall / wide for tall, wide in shapes)
-    figure = Figure(
-        figsize=(2.6 * columns, 2.6 * height + 0.45 * len(panels) + 0.5), layout="constrained", dpi=130
-    )
-    axes = figure.subplots(len(panels), columns, squeeze=False)
-    for row, panel, pictures in zip(axes, panels, rows, strict=True):
-        _draw_row(figure, row, pictures)
-        row[0].set_ylabel(panel.label)
-    figure.suptitle(f"{title} · {WARNING}", fontsize=9)
+    figure = panel_figure(panels, title)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         figure.savefig(partial, format="png")
+
+
+def panel_figure(panels: list[Panel], title: str) -> Figure:
+    """All pictures on one pair of axes in inches: one for each takes four times as long; training waits."""
+    rows = [_pictures(panel) for panel in panels]
+    talls = [SIDE * tall / wide for tall, wide in (panel.images["zero_filled"].shape for panel in panels)]
+    width = LEFT + max(sum(map(_wide, row.values())) for row in rows)
+    bottom = height = HEAD + sum(talls) + (ABOVE + BELOW) * len(rows)
+    figure = Figure(figsize=(width, height), dpi=130)
+    figure.suptitle(f"{title} · {WARNING}", fontsize=9, y=1 - 0.1 / height)
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height), autoscale_on=False)
+    axes.set_axis_off()
+    bottom -= HEAD
+    for panel, row, tall in zip(panels, rows, talls, strict=True):
+        bottom -= ABOVE + tall
+        axes.text(LEFT / 2, bottom + tall / 2, panel.label, rotation=90, ha="center", va="center")
+        _draw_row(axes, row, bottom, tall)
+        bottom -= BELOW
+    return figure
 
 
 def _pictures(panel: Panel) -> dict[str, Picture]:
@@ -108,20 +118,37 @@ def method_title(method: str) -> str:
     return TITLES.get(method, method)
 
 
-def _draw_row(figure: Figure, row: np.ndarray, pictures: dict[str, Picture]) -> None:
-    for axis in row:
-        axis.set_axis_off()
-    for axis, (title, picture) in zip(row, pictures.items(), strict=False):
-        drawn = show(axis, picture)
-        axis.set_title(title)
+def _wide(picture: Picture) -> float:
+    """Inches from a picture to the next."""
+    return SIDE + GAP + (SCALE if picture.colors != "gray" else 0)
+
+
+def _draw_row(axes: Axes, pictures: dict[str, Picture], bottom: float, tall: float) -> None:
+    """Pictures with their titles above and captions below."""
+    left = LEFT
+    for title, picture in pictures.items():
+        show(axes, picture, (left, left + SIDE, bottom, bottom + tall))
+        axes.text(left + SIDE / 2, bottom + tall + 0.05, title, fontsize=9, ha="center")
+        axes.text(left + SIDE / 2, bottom - 0.05, picture.caption, ha="center", va="top")
         if picture.colors != "gray":
-            figure.colorbar(drawn, ax=axis, shrink=0.8, format="%.1e")
+            _draw_scale(axes, picture, left + SIDE + 0.06, bottom, tall)
+        left += _wide(picture)
 
 
-def show(axis: Axes, picture: Picture) -> AxesImage:
-    """A picture upright on its window, its caption below."""
-    axis.set_axis_on()
-    axis.set(xticks=[], yticks=[], xlabel=picture.caption)
+def _draw_scale(axes: Axes, picture: Picture, left: float, bottom: float, tall: float) -> None:
+    """What the colours of a picture mean."""
+    values = np.linspace(picture.low, picture.high, 256)
+    show(axes, picture._replace(image=values[:, None]), (left, left + 0.12, bottom, bottom + tall))
+    for value, place, side in zip(values[[0, -1]], (0, tall), ("bottom", "top"), strict=True):
+        axes.text(left + 0.16, bottom + place, f"{value:.1e}", va=side)
+
+
+def show(axes: Axes, picture: Picture, place: tuple[float, float, float, float] | None = None) -> AxesImage:
+    """A picture upright on its window, from left to right and from bottom to top of the axes if not all."""
     # fastMRI stores images upside down: rows are flipped for display alone
     image, low, high = picture.image[::-1], picture.low, picture.high
-    return axis.imshow(image, cmap=picture.colors, interpolation="nearest", vmin=low, vmax=high)
+    shown = axes.imshow(image, cmap=picture.colors, interpolation="nearest", vmin=low, vmax=high)
+    if place:
+        axes.set_aspect("auto")
+        shown.set_extent(place)
+    return shown

@@ -132,12 +132,16 @@ def _scores(gallery: Gallery, image: np.ndarray) -> tuple[str, str]:
 
 
 def _show_image(axis: Axes, gallery: Gallery, image: np.ndarray) -> None:
-    show(axis, Picture(image, 0, _top(gallery), "gray"))
-    axis.spines[:].set_visible(False)
+    _show(axis, Picture(image, 0, _top(gallery), "gray"))
 
 
 def _show_error(axis: Axes, gallery: Gallery, image: np.ndarray) -> None:
-    show(axis, Picture(np.abs(image - gallery.target), 0, _top(gallery) / ERROR_GAIN, "magma"))
+    _show(axis, Picture(np.abs(image - gallery.target), 0, _top(gallery) / ERROR_GAIN, "magma"))
+
+
+def _show(axis: Axes, picture: Picture) -> None:
+    show(axis, picture)
+    axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Callable
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -9,8 +10,17 @@ import torch
 from loguru import logger
 
 # what the server of new processes imports once; where it can't, each process does
-PRELOADED = ["torch", "trainer.throughput", "trainer.breakdown", "trainer.reading"]
+PRELOADED = ["torch", "piq", "trainer.throughput", "trainer.breakdown", "trainer.reading"]
 GRACE = 30  # seconds to end after the answer
+
+
+def start_server(*others: str) -> None:
+    """Start what new processes are forked from, with our imports and others, unless it runs already.
+
+    It never ran a kernel: a fork of it is quick, and neither threads nor CUDA come along.
+    """
+    multiprocessing.get_context("forkserver").set_forkserver_preload([*PRELOADED, *others])
+    forkserver.ensure_running()
 
 
 def in_child(function: Callable[..., dict[str, Any]], *arguments: object, limit: float) -> dict[str, Any]:
@@ -18,9 +28,8 @@ def in_child(function: Callable[..., dict[str, Any]], *arguments: object, limit:
 
     `limit`: seconds after which it is ended.
     """
-    # forked from a server that never ran a kernel: quick, and neither threads nor CUDA come along
+    start_server()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_answer, args=(sender, torch.get_num_threads(), function, arguments))
     child.start()
@@ -43,6 +52,7 @@ def _answer(
     sender: Connection, threads: int, function: Callable[..., dict[str, Any]], arguments: tuple
 ) -> None:
     torch.set_num_threads(threads)
+    multiprocessing.set_start_method(None, force=True)  # its loaders' processes start as those of training
     logger.remove()  # what is measured says nothing beside the tables
     try:
         found = function(*arguments)

@@ -13,7 +13,6 @@ from pickle import UnpicklingError
 from urllib.error import URLError
 
 import numpy as np
-import piq
 import torch
 from torch import Tensor, nn
 
@@ -24,7 +23,7 @@ SMALLEST = 32  # pixels a side that these metrics make sense of
 SLICES = 8  # at once
 PATIENCE = 10.0  # seconds that a download may stand still
 VGG, HUB = "vgg16-397923af.pth", "checkpoints"
-LEARNED = {"lpips": (piq.LPIPS, "lpips_weights.pt"), "dists": (piq.DISTS, "dists_weights.pt")}
+LEARNED = {"lpips": "lpips_weights.pt", "dists": "dists_weights.pt"}
 
 
 class Perceptual:
@@ -32,6 +31,8 @@ class Perceptual:
 
     def __init__(self, learned: str, device: torch.device):
         """`learned`: 'disk', 'download' or 'off', of LPIPS and DISTS, which need weights."""
+        import piq  # see custom_nn.losses
+
         self.device = device
         self.metrics: dict[str, Metric] = {"ms_ssim": _each(multi_scale_ssim)}
         for name, metric in (("haarpsi", piq.haarpsi), ("vsi", piq.vsi), ("gmsd", piq.gmsd)):
@@ -80,17 +81,18 @@ def _unreduced_module(module: nn.Module) -> Metric:
 
 def _learned(name: str, source: str) -> nn.Module | str:
     """A metric of learned features, or in a few words why there is none."""
-    make, file = LEARNED[name]
+    import piq
+
     if source == "off":
         return "validate.learned=off"
     folder = Path(torch.hub.get_dir()) / HUB
-    absent = [each for each in (VGG, file) if not (folder / each).is_file()]
+    absent = [each for each in (VGG, LEARNED[name]) if not (folder / each).is_file()]
     if absent and source == "disk":
         return f"no weights on disk ({', '.join(absent)}); validate.learned=download gets them"
     try:
         with _patience(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return make(reduction="none").eval()
+            return {"lpips": piq.LPIPS, "dists": piq.DISTS}[name](reduction="none").eval()
     except (URLError, OSError, RuntimeError, KeyError, UnpicklingError, EOFError) as error:
         return f"its weights can't be had ({' '.join(str(error).split())[:100]})"
 

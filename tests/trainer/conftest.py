@@ -1,17 +1,15 @@
-"""A tiny run, trained once for the tests that evaluate it; and several processes at once."""
+"""A tiny run, trained once for the tests that evaluate it."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
 import yaml
 
 from main import main
-from tests.conftest import ROOT
+from tests.trainer.processes import OURS
+from trainer.isolation import start_server
 
 TINY: dict[str, Any] = {
     "device": "cpu",
@@ -19,7 +17,7 @@ TINY: dict[str, Any] = {
     "masks": {"accelerations": [4, 8]},
     "model": {"blocks": 2, "filters": [4, 8]},
     "train": {"steps": 6, "warmup": 2, "validate_every": 3, "save_every": 2, "log_every": 2},
-    "validate": {"batch_size": 2},
+    "validate": {"batch_size": 2, "perceptual": False},  # which takes longer than all the rest
 }
 
 
@@ -80,6 +78,7 @@ SHORT = ["--seconds", "0.05", "--batch-sizes", "2", "--workers", "0", "--precisi
 @pytest.fixture(scope="session")
 def tiny_benchmark(tmp_path_factory, tiny_data) -> Path:
     """What `benchmark` writes of all parts, on phantoms that it makes. Read only."""
+    start_server(*OURS)
     folder = tmp_path_factory.mktemp("benchmark")
     config = write_config(folder / "tiny.yaml", tiny_data, adjacent_slices=3)
     small = ["--volumes", "2", "--slices", "2", "--matrix", "64x48", "--assume", "host_memory=1e9"]
@@ -99,58 +98,3 @@ def generative_run(tmp_path_factory, generative_config) -> Path:
     out = tmp_path_factory.mktemp("generative") / "run"
     assert main(["train", str(generative_config), "--out", str(out)]) == 0
     return out
-
-
-TRAIN_AND_SAVE = f"""
-import sys, torch
-sys.path.insert(0, {str(ROOT)!r})
-from pathlib import Path
-from config.load import load_config
-from trainer import distributed, loop, state
-config, out = load_config(Path(sys.argv[1]), sys.argv[3:]), Path(sys.argv[2])
-process = distributed.find_process("cpu")
-made, drawn = [], []
-loop.make_state = lambda *a, **k: made.append(state.make_state(*a, **k)) or made[0]
-step = loop.train_step
-def recorded(state, batches, *rest):
-    drawn.extend(place for batch in batches for place in zip(batch.fname, batch.slice_num))
-    return step(state, batches, *rest)
-loop.train_step = recorded
-with distributed.group(process):
-    loop.train(config, out, process)
-saved = {{"betas": torch.tensor(list(made[0].betas.values()))}}
-for name, part in made[0].tensors().items():
-    if "optimizer" not in name:
-        saved |= {{f"{{name}}.{{key}}": value for key, value in part.items()}}
-torch.save([saved, drawn], out / f"rank{{process.rank}}.pt")
-"""
-
-
-def launcher(count: int, *options: str) -> list[str]:
-    """The command that starts so many processes of what follows it."""
-    return [
-        *[sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count)],
-        *["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", *options],
-    ]
-
-
-def run_on(count: int, script: Path | str, *arguments: object) -> None:
-    """Run a script of this checkout in some processes on a CPU."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [*launcher(count), str(script), *map(str, arguments)]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=240)
-
-
-class Ended(NamedTuple):
-    """A process when training is done."""
-
-    state: dict[str, torch.Tensor]  # all weights, by name
-    drawn: list[tuple[str, int]]  # file and slice, in order
-
-
-def train_on(count: int, config: Path, run: Path, *overrides: str) -> list[Ended]:
-    """Train in some processes; gives what each has in the end."""
-    script = config.parent / "record.py"
-    script.write_text(TRAIN_AND_SAVE)
-    run_on(count, script, config, run, *overrides)
-    return [Ended(*torch.load(run / f"rank{rank}.pt", weights_only=True)) for rank in range(count)]

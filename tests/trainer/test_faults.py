@@ -4,13 +4,11 @@ import json
 import multiprocessing
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import h5py
@@ -21,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from main import main
 from tests.conftest import ROOT, write_tiny_volume
 from tests.trainer.conftest import write_config
+from tests.trainer.processes import begin
 from tests.trainer.test_train import STOPPED, equal, stop_after, weights
 from trainer import checkpoint, loop
 from trainer.lines import append_line, read_history, read_lines
@@ -55,23 +54,6 @@ def stopped(config, tmp_path, monkeypatch):
 
 def train(config: Path, run: Path, *overrides: str) -> int:
     return main(["train", str(config), *overrides, "--out", str(run)])
-
-
-def begin(log: Path, *arguments: object, limit: int | None = None) -> BaseProcess:
-    """The command in a process of its own, which is forked from one that has the imports."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["main", "trainer.loop"])
-    process = context.Process(target=_command, args=(log, [str(part) for part in arguments], limit))
-    process.start()
-    return process
-
-
-def _command(log: Path, arguments: list[str], limit: int | None) -> None:
-    os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
-    torch.set_num_threads(1)
-    if limit is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    sys.exit(main(arguments))
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(30, marks=pytest.mark.slow)])

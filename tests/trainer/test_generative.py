@@ -10,7 +10,7 @@ import torch
 
 from fastmri.posterior import law
 from main import main
-from tests.trainer.conftest import run_on
+from tests.trainer.processes import command, run_on
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -92,7 +92,7 @@ def test_batches_and_workers_change_no_sample(run, validated, tmp_path, override
 
 
 def test_two_processes_draw_the_samples_of_one(run, validated, tmp_path):
-    run_on(2, "main.py", "validate", run, "--out", tmp_path, "--html", tmp_path)
+    run_on(2, tmp_path / "log", command, "validate", run, "--out", tmp_path, "--html", tmp_path)
     assert metrics(tmp_path) == metrics(validated)
     assert (tmp_path / "index.html").read_bytes() == (validated / "index.html").read_bytes()
 

@@ -13,10 +13,12 @@ from config.schema import Config
 from main import main
 from tests.conftest import ROOT, write_tiny_volume
 from tests.trainer.conftest import SPATIAL, write_config, write_generative
+from tests.trainer.processes import OURS
 from trainer import checkpoint
 from trainer.data import find_volumes
 from trainer.distributed import Process
 from trainer.footprint import ALLOWANCE, Footprint, checkpoint_bytes, find_footprint
+from trainer.isolation import start_server
 from trainer.memory import LiveTensors, saved_for_backward
 from trainer.plan import CARDS, find_rooms, fit_card
 from trainer.state import make_state
@@ -34,6 +36,7 @@ def config_path(tmp_path_factory, tiny_data) -> Path:
 @pytest.fixture(scope="module")
 def printed(config_path, tmp_path_factory) -> str:
     """What the command prints where it could leave a run and a cache, and leaves nothing."""
+    start_server(*OURS)
     folder = tmp_path_factory.mktemp("nothing")
     options = ["data.cache=disk", f"data.cache_dir={folder / 'cache'}", "--out", str(folder / "run")]
     with contextlib.redirect_stdout(io.StringIO()) as text:

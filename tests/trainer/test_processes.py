@@ -5,18 +5,22 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from config.load import load_config
 from fastmri.dataset import collate
 from main import main
 from tests.conftest import ROOT
-from tests.trainer.conftest import launcher, run_on, train_on, write_config
+from tests.trainer.conftest import write_config
+from tests.trainer.processes import command, run_on, train_on
 from tests.trainer.test_train import STOPPED, equal, stop_after, weights
+from trainer import distributed
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
 from trainer.state import make_state
@@ -46,7 +50,7 @@ def alone(config, one_thread):
 def both(config):
     """A run of two processes, and what each had in the end."""
     run = config.parent / "both"
-    return run, train_on(2, config, run, *QUICK, SHARED_BY[2])
+    return run, train_on(2, config, run, *QUICK, SHARED_BY[2])[0]
 
 
 def close(one: dict, two: dict) -> bool:
@@ -65,14 +69,15 @@ def test_two_processes_train_on_every_slice_once_an_epoch_as_one_does(alone, bot
         assert len(set(drawn[9 * epoch : 9 * epoch + 9])) == 9
 
 
-def test_three_processes_take_over_from_one(alone, config, tmp_path, monkeypatch, capfd):
+def test_three_processes_take_over_from_one(alone, config, tmp_path, monkeypatch):
     run = tmp_path / "run"
     stop_after(2, monkeypatch)
     assert main(["train", str(config), *QUICK, SHARED_BY[1], "--out", str(run)]) == STOPPED
     before = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
     assert (before["step"], before["batches"]) == (2, 12)
-    parts = train_on(3, config, run, *QUICK, SHARED_BY[3])
-    assert "batches until step" not in capfd.readouterr().err
+    parts, said = train_on(3, config, run, *QUICK, SHARED_BY[3])
+    assert "steps   2 to 6" in said
+    assert "batches until step" not in said
     drawn = [place for trio in zip(*(part.drawn for part in parts), strict=True) for place in trio]
     assert len(drawn) == 24
     assert len(set(drawn[-18:-9])) == len(set(drawn[-9:])) == 9  # the third and the fourth epoch
@@ -121,41 +126,56 @@ def test_parts_of_a_batch_accumulate_to_the_step_of_the_whole(config, adversary)
         assert close(ended[0][1][network], ended[1][1][network])
 
 
-EXCHANGE = f"""
-import sys, torch
-sys.path.insert(0, {str(ROOT)!r})
-from torch import nn
-from trainer import distributed
-process = distributed.find_process("cpu")
-with distributed.group(process):
-    for bf16 in (False, True):
-        model = nn.Linear(3, 2)
-        for parameter in model.parameters():
-            parameter.grad = torch.full_like(parameter, [1.0, 2.006][process.rank])
-        distributed.average_gradients(model, [0.5, 1.5][process.rank], process, bf16)
-        mean = torch.tensor(3.006 / 2)
-        expected = mean.bfloat16().float() if bf16 else mean
-        for parameter in model.parameters():
-            assert (parameter.grad - expected).abs().max() <= (0.01 if bf16 else 1e-6), parameter.grad
-            assert bf16 == bool((parameter.grad - mean).abs().max() > 1e-5)  # rounded if asked
-"""
+def exchange() -> None:
+    process = distributed.find_process("cpu")
+    with distributed.group(process):
+        for bf16 in (False, True):
+            model = nn.Linear(3, 2)
+            for parameter in model.parameters():
+                parameter.grad = torch.full_like(parameter, [1.0, 2.006][process.rank])
+            distributed.average_gradients(model, [0.5, 1.5][process.rank], process, bf16)
+            mean = torch.tensor(3.006 / 2)
+            expected = mean.bfloat16().float() if bf16 else mean
+            for parameter in model.parameters():
+                assert parameter.grad is not None
+                assert (parameter.grad - expected).abs().max() <= (0.01 if bf16 else 1e-6), parameter.grad
+                assert bf16 == bool((parameter.grad - mean).abs().max() > 1e-5)  # rounded if asked
 
 
 def test_gradients_become_their_mean_in_bf16_if_asked(tmp_path):
-    script = tmp_path / "exchange.py"
-    script.write_text(EXCHANGE)
-    run_on(2, script)
+    run_on(2, tmp_path / "log", exchange)
+
+
+def test_two_processes_validate_and_reconstruct_as_one(both, tiny_data, tmp_path):
+    run, source = both[0], tiny_data / "singlecoil_val"
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    assert main(["validate", str(run), "--out", str(alone)]) == 0
+    run_on(2, tmp_path / "log", command, "validate", run, "--out", shared)
+    assert json.loads((alone / "metrics.json").read_text()) == json.loads(
+        (shared / "metrics.json").read_text()
+    )
+    order = ["--acceleration", "4", "--slice", "1"]
+    assert main(["reconstruct", str(run), str(source), str(alone / "r"), *order]) == 0
+    run_on(2, tmp_path / "log", command, "reconstruct", run, source, shared / "r", *order)
+    written = sorted(path.name for path in (alone / "r").iterdir())
+    assert len(written) == 6
+    for name in written:
+        assert (alone / "r" / name).read_bytes() == (shared / "r" / name).read_bytes()
+
+
+# --- by torchrun itself, of which every process pays for its imports
+
+LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "1"]
+LAUNCHER += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "main.py"]
 
 
 def test_a_lost_process_ends_the_job_which_then_goes_on_by_itself(config, both, tmp_path):
     run, log = tmp_path / "run", tmp_path / "log"
     overrides = [*QUICK, SHARED_BY[2], "train.save_every=1"]
-    command = [*launcher(2, "--max-restarts", "1"), "main.py", "train", str(config), *overrides]
+    asked = ["train", str(config), *overrides, "--out", str(run)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     with open(log, "w") as output:
-        job = subprocess.Popen(
-            [*command, "--out", str(run)], cwd=ROOT, env=environment, stdout=output, stderr=output
-        )
+        job = subprocess.Popen([*LAUNCHER, *asked], cwd=ROOT, env=environment, stdout=output, stderr=output)
         wait_for(run / "checkpoints" / "last.pt")
         os.kill(child_of(job.pid, rank=1), signal.SIGKILL)
         assert job.wait(timeout=240) == 0, log.read_text()
@@ -179,20 +199,3 @@ def child_of(parent: int, rank: int) -> int:
         if told:
             ranks[int(told[1])] = int(child)
     return ranks[rank]
-
-
-def test_two_processes_validate_and_reconstruct_as_one(both, tiny_data, tmp_path):
-    run, source = both[0], tiny_data / "singlecoil_val"
-    alone, shared = tmp_path / "alone", tmp_path / "shared"
-    assert main(["validate", str(run), "--out", str(alone)]) == 0
-    run_on(2, "main.py", "validate", run, "--out", shared)
-    assert json.loads((alone / "metrics.json").read_text()) == json.loads(
-        (shared / "metrics.json").read_text()
-    )
-    order = ["--acceleration", "4", "--slice", "1"]
-    assert main(["reconstruct", str(run), str(source), str(alone / "r"), *order]) == 0
-    run_on(2, "main.py", "reconstruct", run, source, shared / "r", *order)
-    written = sorted(path.name for path in (alone / "r").iterdir())
-    assert len(written) == 6
-    for name in written:
-        assert (alone / "r" / name).read_bytes() == (shared / "r" / name).read_bytes()

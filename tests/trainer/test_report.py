@@ -11,7 +11,6 @@ from PIL import Image
 from pypdf import PdfReader
 
 from main import main
-from tests.trainer.conftest import SPATIAL, write_generative
 from trainer.ablations import find_ablations
 from trainer.compare import write_comparison
 from trainer.figures import WARNING
@@ -22,16 +21,15 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, tiny_run, tiny_data) -> Path:
+def runs(tmp_path_factory, tiny_run, generative_run, generative_config) -> Path:
     """A folder of a cascade, a generative run on it, and one like it with a single token, all validated."""
     folder = tmp_path_factory.mktemp("report")
-    shutil.copytree(tiny_run, folder / "cascade", ignore=shutil.ignore_patterns("validate"))
-    config = write_generative(folder / "tiny.yaml", tiny_data, SPATIAL, tiny_run)
-    for name, changes in {"texture": [], "one_token": ["model.tokens=1"]}.items():
-        changes = [*changes, "train.validate_every=6", "data.num_workers=0"]
-        assert main(["train", str(config), *changes, "--out", str(folder / name)]) == 0
-    quick = ["validate.perceptual=false", "validate.samples=2"]
-    options = {"cascade": ["validate.methods=[low_pass,donor]"], "texture": quick, "one_token": quick}
+    for name, run in {"cascade": tiny_run, "texture": generative_run}.items():
+        shutil.copytree(run, folder / name, ignore=shutil.ignore_patterns("validate"))
+    assert main(["train", str(generative_config), "model.tokens=1", "--out", str(folder / "one_token")]) == 0
+    quick = ["validate.samples=2"]
+    controls = ["validate.methods=[low_pass,donor]", "validate.perceptual=true"]
+    options = {"cascade": controls, "texture": quick, "one_token": quick}
     for name, changes in options.items():
         assert main(["validate", str(folder / name), *changes]) == 0
     return folder

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.trainer.conftest import write_config
-from tests.trainer.test_faults import begin
+from tests.trainer.processes import begin
 
 SLACK = 4  # MiB: of what Python and the allocators still settle
 OPTIONS = ["train.validate_every=50", "train.save_every=100", "train.log_every=20", "data.num_workers=2"]

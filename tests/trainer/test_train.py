@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import pytest
@@ -16,6 +17,7 @@ from config.load import load_config
 from main import main
 from tests.conftest import ROOT, write_tiny_volume
 from tests.trainer.conftest import write_config
+from tests.trainer.processes import begin
 from trainer.checkpoint import make_model
 
 STOPPED = 128 + signal.SIGTERM
@@ -144,19 +146,41 @@ def test_a_resume_with_other_options_names_them(config, tmp_path, capsys):
     assert "train.lr: 0.001 -> 0.5" in error
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
-def test_a_signal_to_the_whole_group_saves_and_ends_cleanly(config, tmp_path, number):
-    run = tmp_path / "run"
-    process = start(config, run, "train.steps=100000", "train.validate_every=100000", "data.num_workers=1")
+ENDLESS = ["train.steps=100000", "train.validate_every=100000", "data.num_workers=1"]
+
+
+def signal_group(pid: int, run: Path, number: int) -> None:
+    """To a process and its readers, once it has saved."""
     deadline = time.time() + 120
     while not (run / "checkpoints" / "last.pt").exists() and time.time() < deadline:
-        time.sleep(0.2)
-    os.killpg(process.pid, number)
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + number, output
+        time.sleep(0.05)
+    os.killpg(pid, number)
+
+
+def assert_ended(output: str, run: Path) -> None:
     assert "Traceback" not in output
     step = torch.load(run / "checkpoints" / "last.pt", weights_only=True)["step"]
     assert f"stopped at step {step}; the same command resumes" in output
+
+
+def test_an_interrupt_from_a_terminal_saves_and_ends_cleanly(config, tmp_path):
+    run = tmp_path / "run"
+    process = start(config, run, *ENDLESS)
+    signal_group(process.pid, run, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT, output
+    assert_ended(output, run)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_the_whole_group_saves_and_ends_cleanly(config, tmp_path, number):
+    run, log = tmp_path / "run", tmp_path / "log"
+    process = begin(log, "train", config, *ENDLESS, "--out", run)
+    assert process.pid is not None
+    signal_group(process.pid, run, number)
+    process.join(60)
+    assert process.exitcode == 128 + number, log.read_text()
+    assert_ended(log.read_text(), run)
 
 
 def test_a_loss_that_is_not_finite_names_step_and_file(config, tmp_path, capsys):
