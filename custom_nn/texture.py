@@ -18,6 +18,7 @@ PICTURE_NOISE = 4  # fields of noise that each picture is given
 NEARBY = 9  # pixels over which an image is bright or dark
 DIMMEST = 0.1  # brightness of a dark place, over the image's root mean square
 NOISE_GAIN = 10.0  # strengths start at 0 and grow by a learning rate a step: so much faster than weights
+STRONGEST = 10.0  # units of a picture: rounding of more would touch what was measured, whatever the weights
 FAINTEST = 0.1  # least strength of a place: from 0 no gradient leads back
 
 
@@ -189,4 +190,5 @@ class TextureDecoder(nn.Module):
     def _picture(self, scale: int, x: Tensor, features: Tensor, noise: Noise) -> Tensor:
         drawn = NOISE_GAIN * noise((x.shape[0], PICTURE_NOISE, *image_size(x))).to(x.dtype)
         logits = self.strengths[scale](features) * (32 / features.shape[1])  # as fast at every width
-        return self.pictures[scale](torch.cat([x, drawn], dim=1)) * (FAINTEST + F.softplus(logits))
+        picture = self.pictures[scale](torch.cat([x, drawn], dim=1)) * (FAINTEST + F.softplus(logits))
+        return picture.clamp(-STRONGEST, STRONGEST)

@@ -191,7 +191,7 @@ def published(name: str, folder: Path, options: list[str]) -> Config:
     return load_config(ROOT / f"config/{name}.yaml", given + options)
 
 
-@pytest.mark.parametrize(("name", "rows"), [("baseline", 168), ("generative", 104)])
+@pytest.mark.parametrize(("name", "rows"), [("baseline", 168), ("generative", 96)])
 def test_the_readmes_presets_fit_their_cards(name, rows, tmp_path):
     """In float32, by the memory of a smaller slice, which grows as its pixels do."""
     write_tiny_volume(tmp_path / "singlecoil_train" / "file1000001.h5", rows=640, columns=184)
