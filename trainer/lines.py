@@ -21,13 +21,13 @@ def append_line(path: Path, values: dict[str, Any]) -> None:
 
 def read_history(path: Path) -> list[dict[str, Any]]:
     """The lines of a run, but for those that it wrote again when it went on from an earlier checkpoint."""
-    kept: list[dict[str, Any]] = []
+    kept: dict[tuple[int, str], dict[str, Any]] = {}
     for line in read_lines(path):
         if line["kind"] == RESUMED:
-            kept = [earlier for earlier in kept if earlier["step"] <= line["step"]]
-        else:
-            kept.append(line)
-    return kept
+            kept = {place: earlier for place, earlier in kept.items() if earlier["step"] <= line["step"]}
+        else:  # a validation that was not over is done once more
+            kept[line["step"], line["kind"]] = line
+    return list(kept.values())
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -176,29 +176,28 @@ def validate_step(
     history: log.History | None,
     process: Process,
 ) -> None:
-    """Score the averaged weights; keep them as best.pt if they are the best so far; save that."""
+    """Score the averaged weights; keep them as best.pt if they are the best so far; save that.
+
+    In this order: a run that is killed meanwhile knows nothing of it, and validates again.
+    """
     evaluation = evaluate(state.average, volumes, config, process)
     score = rating(evaluation, posterior=config.loss.std_reward)
     better = state.best is None or score > state.best
     state.best = score if better else state.best
     state.validated = state.step
+    if history is not None:
+        tell_validation(state, evaluation, out, history)
+        if better:
+            _save(state, config, out / "checkpoints" / "best.pt")
     save_last(state, config, out, process)
-    if history is None:
-        return
-    table = rows(evaluation.scores)
-    tqdm.write(f"\nstep {state.step}\n{format_rows(table)}\n")
+
+
+def tell_validation(state: State, evaluation: Evaluation, out: Path, history: log.History) -> None:
+    """Tables on the terminal, and metrics and example pictures of the step in the run's files."""
+    step, table = state.step, rows(evaluation.scores)
+    tqdm.write(f"\nstep {step}\n{format_rows(table)}\n")
     if evaluation.spreads:
         tqdm.write(format_posterior(posterior_rows(evaluation.spreads)) + "\n")
-    write_validation(state, table, evaluation, out, history)
-    if better:
-        _save(state, config, out / "checkpoints" / "best.pt")
-
-
-def write_validation(
-    state: State, table: list[dict[str, Any]], evaluation: Evaluation, out: Path, history: log.History
-) -> None:
-    """Validation metrics and example pictures of a step."""
-    step = state.step
     values = {
         f"{name}_x{row['acceleration']}_{row['method']}": row[name]["mean"]
         for row in table

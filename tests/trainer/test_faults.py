@@ -69,6 +69,7 @@ def test_whenever_it_is_killed_it_goes_on_to_the_same_weights(config, tmp_path, 
             process.kill()
         process.join()
         checkpoint.load(run / "checkpoints" / "last.pt")
+        time.sleep(1.1)  # TensorBoard reads files in the order of their seconds
     assert train(config, run, *overrides) == 0
     assert equal(weights(run), weights(whole))
     assert equal(weights(run, "best"), weights(whole, "best"))
@@ -80,6 +81,27 @@ def test_whenever_it_is_killed_it_goes_on_to_the_same_weights(config, tmp_path, 
     assert [event.step for event in events] == list(range(3, 20 * kills + 1, 3)) + [20 * kills] * (
         kills % 3 > 0
     )
+
+
+class Death(BaseException):
+    """What nothing catches."""
+
+
+def test_a_run_that_dies_in_a_validation_validates_again(config, tmp_path, monkeypatch):
+    whole, run, once = tmp_path / "whole", tmp_path / "run", "train.validate_every=6"
+    assert train(config, whole, once) == 0
+
+    def die(*_):
+        raise Death
+
+    monkeypatch.setattr(loop, "draw_panels", die)
+    with pytest.raises(Death):
+        train(config, run, once)
+    monkeypatch.undo()
+    assert train(config, run, once) == 0
+    assert equal(weights(run, "best"), weights(whole, "best"))
+    lines = [[line for line in history(folder) if line["kind"] == "validate"] for folder in (run, whole)]
+    assert lines[0] == lines[1]
 
 
 def wait_for(path: Path) -> None:
