@@ -1,5 +1,7 @@
 """What a training step minimises."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -24,13 +26,13 @@ def cropped(image: Tensor, batch: SliceBatch) -> Tensor:
     return to_channels(center_crop(image, image_size(batch.target)) / batch.max_value)
 
 
-def turned(image: Tensor, batch: SliceBatch) -> Tensor:
-    """Likewise, in phase and in quadrature with what was measured.
+def turned(images: Sequence[Tensor], batch: SliceBatch) -> list[Tensor]:
+    """Likewise of each image, in phase and in quadrature with what was measured.
 
     That phase is known of the data alone, so no comparison of samples with a truth is biased by it.
     """
-    phase = smooth_phase(zero_filled(middle_slice(batch.masked_kspace)))
-    return cropped(image * phase.conj(), batch)
+    back = smooth_phase(zero_filled(middle_slice(batch.masked_kspace))).conj()
+    return [cropped(image * back, batch) for image in images]
 
 
 def generator_terms(
@@ -46,8 +48,8 @@ def generator_terms(
     assert batch.kspace is not None
     size, target = image_size(batch.target), batch.target / batch.max_value
     magnitudes = torch.stack([magnitude(draw.image, size) / batch.max_value for draw in draws])
-    seen = turned if weights.std_reward else cropped
-    truth, *channels = [seen(x, batch) for x in (zero_filled(batch.kspace), *(d.image for d in draws))]
+    images = [zero_filled(batch.kspace), *(draw.image for draw in draws)]
+    truth, *channels = turned(images, batch) if weights.std_reward else [cropped(x, batch) for x in images]
     terms = ssim_terms(magnitudes.mean(0), target, weights.ms_ssim, weights.ssim)
     total = sum(getattr(weights, name) * term for name, term in terms.items())
     rewards = []

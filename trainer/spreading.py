@@ -76,7 +76,7 @@ def band_images(model: nn.Module, batch: SliceBatch, config: Config) -> tuple[Te
     assert batch.kspace is not None
     draws = evaluation_draws(model, batch, config.seed, config.draws)
     images = [zero_filled(batch.kspace), *(draw.image for draw in draws)]
-    bands = wavelets(torch.stack([turned(image, batch) for image in images]), config.loss.octaves)
+    bands = wavelets(torch.stack(turned(images, batch)), config.loss.octaves)
     parts = bands.movedim(3, 1).flatten(0, 1)
     return parts[:, 1:], parts[:, 0]
 
