@@ -228,6 +228,10 @@ class Loss(Options):
         1.0, ge=0, description="weight of that reward at the start; 1 is right for normal errors"
     )
     beta_rate: float = Field(0.03, ge=0, description="change of a band's beta per dB and tuning; 0: none")
+    gain_rate: float = Field(
+        0.5, ge=0, le=1, description="how much of what the spread of a band's samples is off by is made up, "
+        "at each tuning, by drawing the band's texture stronger or weaker than it was learned; 0: none"
+    )  # fmt: skip
     tune_every: int = Field(100, ge=1, description="steps between these tunings")
     tune_slices: int = Field(
         32, ge=1, description="slices of the validation volumes by which betas are tuned, kept in memory"

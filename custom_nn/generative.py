@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from custom_nn.adaptive_cs_net import AdaptiveCSNet
 from custom_nn.encoder import MOBILENET_FEATURES, MobileNetEncoder, SmallEncoder
+from custom_nn.gains import BandGains
 from custom_nn.latent import Gaussian, Guidance, gaussian, kl_divergence
 from custom_nn.layers import to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
@@ -77,6 +78,7 @@ class Generative(nn.Module):
         self.decoder = TextureDecoder(filters, token_width, attention)
         self.proxy = Proxy(proxy_weights, tokens * latent)
         self.latent_shape = (tokens, latent)
+        self.gains: BandGains | None = None  # of a trained model, see `trainer.spreading`
         self._replayed = Replay(self._mean)
         self.to(memory_format=torch.channels_last)
 
@@ -135,6 +137,7 @@ class Generative(nn.Module):
         height, width = condition.baseline.shape[-2:]
         w = self.mapping(z, condition.summary)
         channels = self.decoder(condition.features, condition.units, w, noise)[..., :height, :width]
+        channels = channels if self.gains is None else self.gains(channels, mask)
         texture = to_complex(channels) * condition.phase
         if self.hard_projection:
             texture = null_space(texture, mask)

@@ -16,6 +16,20 @@ def law(samples: int) -> float:
     return 10 * math.log10(2 * samples / (samples + 1))
 
 
+def spread_ratio(gap: Tensor, samples: int) -> Tensor:
+    """The samples' variance over the squared error of their expectation, from a gap in dB: 1 by the law.
+
+    The mean of P samples has the squared error e + v / P.
+    """
+    factor = (10 ** (gap / 10)).clamp(1, 0.999 * samples)
+    return (factor - 1) / (1 - factor / samples)
+
+
+def gap_of(spread: Tensor, samples: int) -> Tensor:
+    """The gap in dB that such a `spread_ratio` gives."""
+    return 10 * ((1 + spread) / (1 + spread / samples)).log10()
+
+
 def sample_counts(samples: int) -> list[int]:
     """1, 2, 4, ... up to `samples`: the numbers of samples of which means are scored."""
     return [2**k for k in range(samples.bit_length()) if 2**k <= samples]

@@ -13,16 +13,15 @@ from torch import Tensor
 
 from config.load import make_config, plain_config
 from config.schema import STOCHASTIC, Config
-from custom_nn.losses import band_count
+from custom_nn.gains import BandGains, BandTable
+from custom_nn.generative import Generative
 from custom_nn.models import Trained, build_model
 from fastmri.atomic import replacing
+from trainer.band_tables import is_whole, tables_of_before
 from trainer.seal import read_sealed, seal
 
-SCHEMA = 3  # before, there were one or two betas per acceleration
+SCHEMA = 4  # of 3 there were no gains; of 2 there were two betas per acceleration
 STATES = ("model", "ema", "optimizer")
-
-# weights of the standard deviation's rewards by acceleration: in each band, in phase and in quadrature
-Betas = dict[int, list[float]]
 
 
 class Progress(NamedTuple):
@@ -33,7 +32,8 @@ class Progress(NamedTuple):
     validated: int  # the last step that was validated
     best: float | None  # highest score of a validation so far
     world: int  # processes that share a step
-    betas: Betas
+    betas: BandTable  # weights of the standard deviation's rewards
+    gains: BandTable  # of the texture in evaluation
 
 
 class Checkpoint(NamedTuple):
@@ -96,8 +96,8 @@ def load(path: Path) -> Checkpoint:
         packed = io.BytesIO(read_sealed(path))
         content = torch.load(packed, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
-        if schema == SCHEMA - 1:
-            content["betas"] = _betas_by_band(content["betas"], content["config"]["loss"]["octaves"])
+        if schema in (2, 3):
+            content |= tables_of_before(content["betas"], content["config"]["loss"]["octaves"], schema)
             schema = SCHEMA
         fields = [({"batches": None} | content)[name] for name in Progress._fields]
         state = {name: content[name] for name in STATES}
@@ -122,14 +122,10 @@ def load(path: Path) -> Checkpoint:
     except ValueError as error:
         lines = " ".join(str(error).split())
         raise ValueError(f"{path}: its options don't fit this program: {lines}") from None
+    for name in ("betas", "gains"):
+        if not is_whole(getattr(progress, name), config.loss.octaves):
+            raise ValueError(f"{path}: not a checkpoint of this program (its {name} are not of its bands)")
     return Checkpoint(config, progress, state)
-
-
-def _betas_by_band(parts: dict[str, dict[int, float]], octaves: int) -> Betas:
-    """What older checkpoints had of the finest octave, and of the rest, as one for each band."""
-    finest = min(3 * octaves, 3)
-    rest = band_count(octaves) - finest
-    return {r: [parts["fine"][r]] * 2 * finest + [beta] * 2 * rest for r, beta in parts["coarse"].items()}
 
 
 def find(run: Path) -> Path:
@@ -153,7 +149,15 @@ def load_model(checkpoint: Checkpoint, config: Config, device: torch.device) -> 
     check_weights(checkpoint.state["ema"], config)
     model = make_model(config)
     model.load_state_dict(checkpoint.state["ema"])
+    set_gains(model, checkpoint.progress.gains)
     return model.to(device).eval()
+
+
+def set_gains(model: Trained, gains: BandTable) -> None:
+    """Of a texture's bands, to be evaluated with; factors of 1 cost nothing."""
+    if isinstance(model, Generative):
+        tuned = any(gain != 1 for row in gains.values() for pair in row for gain in pair)
+        model.gains = BandGains(gains) if tuned else None
 
 
 def check_weights(found: dict[str, Any], config: Config) -> None:

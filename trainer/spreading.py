@@ -1,6 +1,8 @@
 """How much samples are to differ: the law of posterior samples, held in every wavelet band by itself.
 
-In the whole image, blobs that are too strong and grain that is too faint can keep the law together.
+In the whole image, blobs that are too strong and grain that is too faint can keep the law together. Two
+things are moved by each band's gap: beta, by which the network learns to spread, and soon enough, what is
+drawn too faint or too strong now, a gain of the texture in evaluation, see `custom_nn.gains`.
 """
 
 import math
@@ -11,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from config.schema import Config
-from custom_nn.losses import band_count, wavelets
+from custom_nn.gains import BandTable
+from custom_nn.wavelets import band_count, wavelets
 from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate, to_device
 from fastmri.physics import zero_filled
-from fastmri.posterior import law, squared_errors
+from fastmri.posterior import gap_of, law, spread_ratio, squared_errors
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
-from trainer.checkpoint import Betas
+from trainer.checkpoint import set_gains
 from trainer.data import mask_settings
 from trainer.distributed import Process, add_up
 from trainer.draws import evaluation_draws
@@ -26,19 +29,22 @@ from trainer.objectives import turned
 from trainer.state import State
 
 PARTS = ("in_phase", "quadrature")
-Gaps = dict[int, list[float]]  # dB by acceleration, of each band in phase and in quadrature
+FARTHEST = 10.0  # what a tuning makes of a spread that is wrong by more: the first are of nearly no samples
+GAINS = (0.1, 8.0)  # what is not yet learned must not be amplified without end
+Gaps = dict[int, Tensor]  # dB by acceleration, float64 (bands, 2): in phase and in quadrature
 
 
 def tuning_batches(config: Config, volumes: list[Volume], process: Process) -> list[SliceBatch]:
-    """This process's share of `loss.tune_slices` slices, evenly spread over volumes, at every acceleration.
+    """This process's share of `loss.tune_slices` slices, as many of each volume, at every acceleration.
 
-    Kept in memory, because they are used again and again.
+    Each batch is of one volume. They are kept in memory, because they are used again and again.
     """
     dataset = EvaluationSlices(volumes, mask_settings(config), adjacent_slices=config.data.adjacent_slices)
     starts = np.cumsum([0] + [volume.num_slices for volume in volumes])
-    chosen = _evenly(starts[-1], config.loss.tune_slices)
-    groups = np.split(chosen, np.searchsorted(chosen, starts[1:-1]))  # slices of one volume have one shape
-    pairs = [(group, r) for group in groups if len(group) for r in config.masks.accelerations]
+    used = _evenly(len(volumes), config.loss.tune_slices)
+    each = config.loss.tune_slices // len(used)
+    groups = [starts[k] + _evenly(volumes[k].num_slices, each) for k in used]
+    pairs = [(group, r) for group in groups for r in config.masks.accelerations]
     return [
         collate([dataset[EvaluationDraw(int(place), r)] for place in group])
         for group, r in pairs[process.rank :: process.world]
@@ -56,60 +62,71 @@ def band_gaps(model: nn.Module, batches: Iterable[SliceBatch], config: Config, p
     """What the mean of P = `validate.samples` samples gains on one in each band, over all processes.
 
     10 log10 of the squared error of one sample over that of the mean. Of the complex image, in phase and in
-    quadrature by themselves: anatomy is in phase, and what is unknown of it is stronger, and rarer.
+    quadrature by themselves: anatomy is in phase, and what is unknown of it is stronger, and rarer. Errors
+    are taken over the volume's, so that each volume counts alike, as it does in a mean of PSNRs.
     """
-    accelerations, counts = config.masks.accelerations, [1, config.draws]
-    shape = (len(accelerations), 2 * band_count(config.loss.octaves), len(counts))
+    accelerations, counts = config.masks.accelerations, [1, _samples(config)]
+    shape = (len(accelerations), band_count(config.loss.octaves), len(PARTS), len(counts))
     errors = torch.zeros(shape, dtype=torch.float64, device=process.device)
     for batch in batches:
         batch = to_device(batch, process.device)
-        bands = zip(*band_images(model, batch, config), strict=True)
-        found = [squared_errors(samples, truth, counts) for samples, truth in bands]
-        errors[accelerations.index(batch.acceleration[0])] += torch.stack(found)
-    one, mean = add_up(errors, process).clamp(min=1e-30).unbind(-1)
-    gaps = (10 * (one / mean).log10()).tolist()
-    return dict(zip(accelerations, gaps, strict=True))
+        samples, truth = band_images(model, batch, config)
+        pairs = zip(samples.flatten(0, 1), truth.flatten(0, 1), strict=True)
+        found = torch.stack([squared_errors(*pair, counts) for pair in pairs]).view(shape[1:])
+        errors[accelerations.index(batch.acceleration[0])] += found / found[..., -1].sum().clamp(min=1e-30)
+    one, mean = add_up(errors, process).clamp(min=1e-30).cpu().unbind(-1)
+    return dict(zip(accelerations, 10 * (one / mean).log10(), strict=True))
+
+
+def _samples(config: Config) -> int:
+    return max(config.draws, 2)  # one alone has no spread
 
 
 def band_images(model: nn.Module, batch: SliceBatch, config: Config) -> tuple[Tensor, Tensor]:
-    """Samples (2 bands, P, N, h, w) and truth (2 bands, N, h, w): of each band in phase and in quadrature."""
+    """Samples (bands, 2, P, N, h, w) and truth (bands, 2, N, h, w), in phase and in quadrature."""
     assert batch.kspace is not None
-    draws = evaluation_draws(model, batch, config.seed, config.draws)
+    draws = evaluation_draws(model, batch, config.seed, _samples(config))
     images = [zero_filled(batch.kspace), *(draw.image for draw in draws)]
     bands = wavelets(torch.stack(turned(images, batch)), config.loss.octaves)
-    parts = bands.movedim(3, 1).flatten(0, 1)
-    return parts[:, 1:], parts[:, 0]
+    parts = bands.movedim(3, 1)
+    return parts[:, :, 1:], parts[:, :, 0]
 
 
-def tune(betas: Betas, gaps: Gaps, config: Config) -> None:
-    """Move the betas until samples differ as a posterior's would: beta += rate (PSNR_1 + law - PSNR_P).
+def tune(betas: BandTable, gains: BandTable, gaps: Gaps, config: Config) -> None:
+    """Move betas and gains until samples differ as a posterior's would.
 
-    rcGAN's rule (arXiv 2210.13389, eq. 15), for every acceleration and band. For normal errors the spread of
-    the optimum is sqrt(P beta^2 / (P + 1 - beta^2)) times the right one: betas stay below sqrt(P + 1), where
-    the reward would outgrow the L1 for good.
+    beta += rate (PSNR_1 + law - PSNR_P), rcGAN's rule (arXiv 2210.13389, eq. 15), for every acceleration and
+    band, with the gap that there would be without the gain. For normal errors the spread of the optimum is
+    sqrt(P beta^2 / (P + 1 - beta^2)) times the right one: betas stay below sqrt(P + 1), where the reward
+    would outgrow the L1 for good. The gain makes up what is missing of the spread, or a part of that.
     """
-    highest = 0.9 * math.sqrt(config.loss.samples + 1)
-    for acceleration, found in gaps.items():
-        moved = [
-            beta + config.loss.beta_rate * (law(config.draws) - gap)
-            for beta, gap in zip(betas[acceleration], found, strict=True)
-        ]
-        betas[acceleration] = [min(max(beta, 0.0), highest) for beta in moved]
+    highest, samples = 0.9 * math.sqrt(config.loss.samples + 1), _samples(config)
+    for acceleration, gap in gaps.items():
+        beta, gain = (torch.tensor(table[acceleration]).double() for table in (betas, gains))
+        spread = spread_ratio(gap, samples)
+        learned = gap_of(spread / gain.square(), samples)
+        missing = spread.clamp(1 / FARTHEST, FARTHEST) ** (-config.loss.gain_rate / 2)
+        betas[acceleration] = (
+            (beta + config.loss.beta_rate * (law(samples) - learned)).clamp(0, highest).tolist()
+        )
+        gains[acceleration] = (gain * missing).clamp(*GAINS).tolist()
 
 
 def tune_step(
     state: State, batches: list[SliceBatch], config: Config, history: History | None, process: Process
 ) -> None:
-    """Tune a run's betas by its averaged weights; bands go from fine to coarse in its figures."""
+    """Tune a run by its averaged weights; bands go from fine to coarse in its figures."""
     gaps = band_gaps(state.average, batches, config, process)
-    tune(state.betas, gaps, config)
+    tune(state.betas, state.gains, gaps, config)
+    set_gains(state.average, state.gains)
     if history is None:
         return
-    figures = {"gap": gaps, "beta": state.betas}
+    figures = {"gap": {r: gap.tolist() for r, gap in gaps.items()}, "beta": state.betas, "gain": state.gains}
     values = {
-        f"{name}_x{r}_band{k // 2}_{PARTS[k % 2]}": value
+        f"{name}_x{r}_band{band}_{part}": value
         for name, table in figures.items()
         for r, row in table.items()
-        for k, value in enumerate(row)
+        for band, pair in enumerate(row)
+        for part, value in zip(PARTS, pair, strict=True)
     }
     history.write(state.step, "tune", values)

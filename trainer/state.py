@@ -12,10 +12,11 @@ from torch.optim import AdamW, Optimizer
 from config.load import plain_config
 from config.schema import MOST_KEPT, Config
 from custom_nn.adaptive_cs_net import checkpoint_blocks
-from custom_nn.losses import band_count
+from custom_nn.gains import BandTable
 from custom_nn.models import Trained
 from trainer import checkpoint
 from trainer.adversary import Adversary, make_adversary
+from trainer.band_tables import constant_table
 from trainer.distributed import Process, gather
 from trainer.optimizer import make_optimizer
 from trainer.pretrained import load_pretrained
@@ -45,7 +46,8 @@ class State:
     average: Trained  # what is evaluated
     optimizer: AdamW
     adversary: Adversary | None
-    betas: checkpoint.Betas
+    betas: BandTable
+    gains: BandTable
     world: int = 1  # processes that share a step
     step: int = 0
     batches: int = 0  # of all processes together
@@ -69,7 +71,8 @@ class State:
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def progress(self) -> checkpoint.Progress:
-        return checkpoint.Progress(self.step, self.batches, self.validated, self.best, self.world, self.betas)
+        done = (self.step, self.batches, self.validated, self.best, self.world)
+        return checkpoint.Progress(*done, self.betas, self.gains)
 
     def advance(self, batches: int) -> None:
         """One step of so many batches of each process is done."""
@@ -82,8 +85,9 @@ class State:
                 part.load_state_dict(found.state[name])
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"the checkpoint's {name} doesn't fit the run's options ({error})") from None
-        self.step, batches, self.validated, self.best, world, self.betas = found.progress
+        self.step, batches, self.validated, self.best, world, self.betas, self.gains = found.progress
         self.batches = self.step * world if batches is None else batches
+        checkpoint.set_gains(self.average, self.gains)
 
 
 def make_state(config: Config, process: Process, pretrained: bool) -> State:
@@ -97,10 +101,12 @@ def make_state(config: Config, process: Process, pretrained: bool) -> State:
     model = model.to(process.device)
     checkpoint_blocks(model, config.train.checkpoint_blocks)
     average = copy.deepcopy(model).eval().requires_grad_(False)
-    count = 2 * band_count(config.loss.octaves)
-    betas = {acceleration: [config.loss.beta] * count for acceleration in config.masks.accelerations}
     optimizer = make_optimizer(model, config.train)
-    return State(model, average, optimizer, make_adversary(config, process), betas, process.world)
+    betas, gains = (
+        constant_table(config.masks.accelerations, config.loss.octaves, value)
+        for value in (config.loss.beta, 1.0)
+    )
+    return State(model, average, optimizer, make_adversary(config, process), betas, gains, process.world)
 
 
 def last_checkpoint(out: Path) -> Path:

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from config.schema import Config
+from custom_nn.gains import BandTable
 from custom_nn.latent import Guidance
 from custom_nn.model import Noise, Reconstruction
 from custom_nn.models import Trained
 from fastmri.slices import SliceBatch
 from trainer.adversary import adversarial_term, adversarial_weight, discriminator_gradient
-from trainer.checkpoint import Betas
 from trainer.distributed import Process, average_gradients
 from trainer.draws import training_draws
 from trainer.noise import training_noise
@@ -118,7 +118,7 @@ def weighted_mean(losses: list[dict[str, Tensor]], weights: list[float]) -> dict
     return {name: reduce(torch.add, (share * found[name] for found, share in pairs)) for name in losses[0]}
 
 
-def batch_betas(betas: Betas, batch: SliceBatch) -> Tensor:
+def batch_betas(betas: BandTable, batch: SliceBatch) -> Tensor:
     """The weight of the standard deviation's reward in each band of each slice: (bands, 2, N)."""
-    values = torch.tensor([betas[r] for r in batch.acceleration]).mT.unflatten(0, (-1, 2))
+    values = torch.tensor([betas[r] for r in batch.acceleration]).movedim(0, -1)
     return values.to(batch.mask.device, non_blocking=True)  # the device need not be waited for

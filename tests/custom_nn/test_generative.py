@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from custom_nn.gains import BandGains
 from custom_nn.generative import Generative
 from custom_nn.generative_global import GenerativeGlobal
 from custom_nn.models import build_model
@@ -46,12 +47,19 @@ def global_() -> GenerativeGlobal:
     return model
 
 
+HIGHEST_GAINS = BandGains({4: [[8.0, 8.0]] * 7})
+
+
+@pytest.mark.parametrize("gains", [None, HIGHEST_GAINS])
 @pytest.mark.parametrize("amplitude", [0.3, 1.0])
 @pytest.mark.parametrize("size", [(16, 24), (17, 21)])
 @pytest.mark.parametrize("adjacent_slices", [1, 3])
-def test_measured_samples_are_kept_whatever_weights_noise_and_amplitude(amplitude, size, adjacent_slices):
+def test_measured_samples_are_kept_whatever_weights_noise_and_amplitude(
+    gains, amplitude, size, adjacent_slices
+):
     _, mask, measured = scene(2, adjacent_slices, *size)
     model = spatial(amplitude=amplitude, adjacent_slices=adjacent_slices)
+    model.gains = gains
     result = model(measured, mask, torch.randn)
     middle = adjacent_slices // 2
     known = measured[:, middle : middle + 1]

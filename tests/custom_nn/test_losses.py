@@ -4,7 +4,8 @@ import piq
 import pytest
 import torch
 
-from custom_nn.losses import misfit, multi_scale_ssim, possible_scales, ssim_terms, wavelets
+from custom_nn.losses import misfit, multi_scale_ssim, possible_scales, ssim_terms
+from custom_nn.wavelets import wavelets
 
 
 def pair(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:

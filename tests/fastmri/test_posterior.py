@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastmri.metrics import psnr_of_error
-from fastmri.posterior import law, sample_counts, squared_errors
+from fastmri.posterior import gap_of, law, sample_counts, spread_ratio, squared_errors
 from tests.gaussian import GaussianScene
 
 
@@ -29,6 +29,16 @@ def test_exact_samples_obey_the_law():
     values = [psnr_of_error(float(error), 1.0) for error in errors]
     for count, value in zip(counts, values, strict=True):
         assert value - values[0] == pytest.approx(law(count), abs=0.05)
+
+
+@pytest.mark.parametrize("wide", [0.5, 1.0, 2.0])
+def test_a_gap_tells_how_wide_samples_spread(wide):
+    error, noise = torch.randn(200_000), torch.randn(8, 200_000)  # of a mean, and of samples about it
+    one, mean = squared_errors(wide * noise + error, torch.zeros(200_000), [1, 8])
+    spread = spread_ratio(10 * (one / mean).log10(), 8)
+    assert spread == pytest.approx(wide**2, rel=0.03)
+    assert gap_of(spread, 8) == pytest.approx(10 * (one / mean).log10())
+    assert gap_of(torch.ones(()), 8) == pytest.approx(law(8))
 
 
 def test_samples_that_do_not_differ_gain_nothing():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastmri.posterior import law
+from fastmri.posterior import gap_of, law, spread_ratio
 from main import main
 from tests.trainer.processes import command, run_on
 
@@ -97,20 +97,24 @@ def test_two_processes_draw_the_samples_of_one(run, validated, tmp_path):
     assert (tmp_path / "index.html").read_bytes() == (validated / "index.html").read_bytes()
 
 
-def test_betas_follow_the_gap_of_each_acceleration_in_each_band(run):
+def test_betas_and_gains_follow_the_gap_of_each_acceleration_in_each_band(run):
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     found = [line for line in lines if line["kind"] == "tune"]
     assert [line["step"] for line in found] == [2, 4, 6]
-    ends: dict[int, list[float]] = {}
+    ends: dict[int, list[tuple[float, float]]] = {}
     for r, band, part in product((4, 8), range(4), ("in_phase", "quadrature")):
-        beta = 1.0
+        beta = gain = 1.0
         for line in found:
-            beta += 0.03 * (law(4) - line[f"gap_x{r}_band{band}_{part}"])
+            gap = torch.tensor(line[f"gap_x{r}_band{band}_{part}"])
+            beta += 0.03 * (law(4) - float(gap_of(spread_ratio(gap, 4) / gain**2, 4)))
+            gain = line[f"gain_x{r}_band{band}_{part}"]
             assert line[f"beta_x{r}_band{band}_{part}"] == pytest.approx(beta)
-        ends.setdefault(r, []).append(beta)
-    assert len({beta for row in ends.values() for beta in row}) == 16
-    saved = torch.load(run / "checkpoints" / "last.pt", weights_only=True)["betas"]
-    assert saved == {r: pytest.approx(row) for r, row in ends.items()}
+        ends.setdefault(r, []).append((beta, gain))
+    assert len({end for row in ends.values() for end in row}) == 16
+    saved = torch.load(run / "checkpoints" / "last.pt", weights_only=True)
+    for k, name in enumerate(("betas", "gains")):
+        for r, row in ends.items():
+            assert torch.tensor(saved[name][r]).flatten().tolist() == pytest.approx([end[k] for end in row])
 
 
 def test_training_moves_the_texture_and_not_the_frozen_baseline(run, tiny_run):

@@ -1,20 +1,23 @@
 """Samples are to differ as a posterior's would, in every band by itself."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from config.load import make_config
-from custom_nn.losses import band_count
+from custom_nn.gains import BandTable
 from custom_nn.model import Reconstruction
-from fastmri.posterior import law
+from custom_nn.wavelets import band_count
+from fastmri.posterior import gap_of, law
 from fastmri.volumes import Volume
 from tests.gaussian import GaussianScene
 from tests.trainer.conftest import TINY
 from tests.trainer.test_objectives import batch_of
 from trainer.data import find_volumes
 from trainer.distributed import Process
-from trainer.spreading import band_gaps, tune, tuning_batches
+from trainer.spreading import Gaps, band_gaps, tune, tuning_batches
 
 ALONE = Process(torch.device("cpu"))
 SAMPLES = 8
@@ -51,7 +54,7 @@ def scene_gaps(wide: float) -> list[float]:
     scene = GaussianScene(16)
     image, measured = scene.draw(20000)
     model = Exact(scene, wide)
-    return band_gaps(model, [batch_of(image, measured, scene.mask)], config(), ALONE)[4]
+    return band_gaps(model, [batch_of(image, measured, scene.mask)], config(), ALONE)[4].flatten().tolist()
 
 
 def test_exact_samples_obey_the_law_in_every_band():
@@ -68,13 +71,43 @@ def test_too_much_in_one_band_shows_in_that_band():
 
 
 def test_betas_move_by_what_is_missing_and_stay_below_where_the_reward_would_win():
-    betas = {4: [1.0, 1.0], 8: [1.0, 1.0]}
-    tune(betas, {4: [LAW - 1, LAW], 8: [LAW + 1, LAW]}, config())
-    assert betas == {4: pytest.approx([1.1, 1.0]), 8: pytest.approx([0.9, 1.0])}
+    betas, gains = ones(), ones()
+    tune(betas, gains, gaps(LAW - 1, LAW + 1), config(gain_rate=0))
+    assert betas == {4: [pytest.approx([1.1, 1.0])], 8: [pytest.approx([0.9, 1.0])]}
     for _ in range(30):
-        tune(betas, {4: [0.0, LAW], 8: [9.0, LAW]}, config())
-    assert 1.5 < betas[4][0] < 3**0.5
-    assert betas[8] == pytest.approx([0.0, 1.0])
+        tune(betas, gains, gaps(0.0, 9.0), config(gain_rate=0))
+    assert 1.5 < betas[4][0][0] < 3**0.5
+    assert betas[8] == [pytest.approx([0.0, 1.0])]
+    assert gains == ones()
+
+
+def ones() -> BandTable:
+    return {4: [[1.0, 1.0]], 8: [[1.0, 1.0]]}
+
+
+def gaps(first: float, second: float) -> Gaps:
+    return {4: torch.tensor([[first, LAW]]).double(), 8: torch.tensor([[second, LAW]]).double()}
+
+
+def test_betas_look_at_what_was_learned_and_gains_at_what_is_drawn():
+    """A gain that makes a wrong spread right leaves nothing to itself, and all to beta."""
+    betas, gains = ones(), ones()
+    gains[4][0][0] = 2.0
+    tune(betas, gains, gaps(LAW, LAW), config())
+    learned = 10 * math.log10((1 + 1 / 4) / (1 + 1 / 4 / SAMPLES))
+    assert betas[4] == [pytest.approx([1 + 0.1 * (LAW - learned), 1.0])]
+    assert gains == {4: [pytest.approx([2.0, 1.0])], 8: [pytest.approx([1.0, 1.0])]}
+
+
+@pytest.mark.parametrize("wrong", [0.3, 3.0])
+def test_gains_mend_a_wrong_spread_in_a_few_tunings(wrong):
+    """Of samples that differ `wrong` times too much, and would be amplified without end if they didn't."""
+    gains = ones()
+    for _ in range(8):
+        now = gap_of(torch.tensor((wrong * gains[4][0][0]) ** 2), SAMPLES)
+        tune(ones(), gains, gaps(float(now), 0.0), config(gain_rate=0.5))
+    assert gains[4][0] == pytest.approx([1 / wrong, 1.0], rel=0.05)
+    assert gains[8][0][0] == 8
 
 
 def places(batches) -> list[tuple[str, int, int]]:
@@ -85,7 +118,9 @@ def places(batches) -> list[tuple[str, int, int]]:
     )
 
 
-@pytest.mark.parametrize(("wanted", "per_volume"), [(2, [[1], [0]]), (100, [[0, 1, 2], [0, 1]])])
+@pytest.mark.parametrize(
+    ("wanted", "per_volume"), [(2, [[1], [1]]), (5, [[0, 2], [0, 1]]), (100, [[0, 1, 2], [0, 1]])]
+)
 def test_slices_to_tune_by_are_spread_over_volumes_and_shared_by_processes(tiny_data, wanted, per_volume):
     content = {"device": "cpu", "data": TINY["data"] | {"path": str(tiny_data)}, "masks": TINY["masks"]}
     options = make_config(content | {"loss": {"tune_slices": wanted}})

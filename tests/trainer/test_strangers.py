@@ -84,6 +84,9 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused(stranger, capsys):
         ({"config": [1, 2]}, "not a checkpoint of this program"),
         ({"step": "later"}, "not a checkpoint of this program (step is of another kind)"),
         ({"betas": {4: ["x"]}}, "(betas is of another kind)"),
+        ({"gains": {4: [[1.0, 1.0]] * 2}}, "(its gains are not of its bands)"),
+        ({"gains": {4: [[1.0]]}}, "(its gains are not of its bands)"),
+        ({"gains": {4: [[float("nan"), 1.0]]}}, "(its gains are not of its bands)"),
         ({"ema": {}}, "weights are not of the model"),
         ({"ema": [1]}, "not a checkpoint of this program"),
         ({"ema__blocks.0.step": "text"}, "weights are not of the model"),
@@ -124,6 +127,12 @@ def test_every_model_can_be_described_without_memory(tiny_run):
         checkpoint.check_weights({}, found.config)
 
 
-def test_checkpoints_of_before_bands_had_betas_are_read(stranger):
-    run = stranger(versions__schema=2, config__loss__octaves=1, betas={"fine": {4: 1.5}, "coarse": {4: 0.5}})
-    assert checkpoint.load(checkpoint.find(run)).progress.betas == {4: [1.5] * 6 + [0.5] * 2}
+@pytest.mark.parametrize(
+    ("schema", "betas"),
+    [(2, {"fine": {4: 1.5}, "coarse": {4: 0.5}}), (3, {4: [1.5] * 6 + [0.5] * 2})],
+)
+def test_checkpoints_of_before_bands_had_betas_or_gains_are_read(stranger, schema, betas):
+    run = stranger(versions__schema=schema, config__loss__octaves=1, betas=betas, gains=None)
+    found = checkpoint.load(checkpoint.find(run)).progress
+    assert found.betas == {4: [[1.5, 1.5]] * 3 + [[0.5, 0.5]]}
+    assert found.gains == {4: [[1.0, 1.0]] * 4}
