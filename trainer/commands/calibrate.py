@@ -1,0 +1,38 @@
+"""Learn how wide a generative run's intervals must be to hold the truth."""
+
+import argparse
+from pathlib import Path
+
+from trainer.commands.arguments import add_overrides, add_run
+from trainer.commands.console import console
+
+EXAMPLES = [
+    "calibrate runs/generative data/held_out",
+    "calibrate runs/generative data/held_out validate.level=0.8 validate.samples=4",
+]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    parser.add_argument(
+        "data", type=Path, metavar="DATA", help="held-out volumes: singlecoil_val/ in it, or else its files"
+    )
+    add_overrides(parser)
+
+
+def run(run: Path, data: Path, overrides: list[str]) -> int:
+    from trainer import distributed
+    from trainer.calibrate import calibrate_run
+    from trainer.provenance import record_command
+    from trainer.validate import load_run
+
+    held_out = data / "singlecoil_val"
+    found = load_run(run, [*overrides, f"data.val={held_out if held_out.is_dir() else data}"])
+    process = distributed.find_process(found.config.device)
+    console(quiet=not process.main)
+    with distributed.group(process):
+        written = calibrate_run(found, process)
+    if process.main:
+        record_command(written.parent, ["calibrate", run, data, *overrides], process.device)
+        print(written)
+    return 0
