@@ -283,7 +283,7 @@ class Train(Options):
     ema: float = Field(0.999, ge=0, lt=1, description="decay of the averaged weights that are evaluated")
     bf16: bool = Field(True, description="convolutions in bfloat16 on CUDA; physics never")
     compile: Annotated[Literal["off", "default", "reduce-overhead"], BeforeValidator(_word)] = Field(
-        "off", description="torch.compile of the network, minutes at the start; reduce-overhead: as CUDA "
+        "off", description="torch.compile of the network, a minute at the start; reduce-overhead: as CUDA "
         "graphs. Where it fails, training goes on without"
     )  # fmt: skip
     checkpoint_blocks: bool = Field(
