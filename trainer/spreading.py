@@ -31,6 +31,7 @@ from trainer.state import State
 PARTS = ("in_phase", "quadrature")
 FARTHEST = 10.0  # what a tuning makes of a spread that is wrong by more: the first are of nearly no samples
 GAINS = (0.1, 8.0)  # what is not yet learned must not be amplified without end
+SETTLING = 5  # tunings of the gains at the end: bands overlap, so none is right at once
 Gaps = dict[int, Tensor]  # dB by acceleration, float64 (bands, 2): in phase and in quadrature
 
 
@@ -92,36 +93,51 @@ def band_images(model: nn.Module, batch: SliceBatch, config: Config) -> tuple[Te
     return parts[:, :, 1:], parts[:, :, 0]
 
 
-def tune(betas: BandTable, gains: BandTable, gaps: Gaps, config: Config) -> None:
-    """Move betas and gains until samples differ as a posterior's would.
+def tune_betas(betas: BandTable, gains: BandTable, gaps: Gaps, config: Config) -> None:
+    """Move betas until samples are learned that differ as a posterior's would.
 
     beta += rate (PSNR_1 + law - PSNR_P), rcGAN's rule (arXiv 2210.13389, eq. 15), for every acceleration and
     band, with the gap that there would be without the gain. For normal errors the spread of the optimum is
     sqrt(P beta^2 / (P + 1 - beta^2)) times the right one: betas stay below sqrt(P + 1), where the reward
-    would outgrow the L1 for good. The gain makes up what is missing of the spread, or a part of that.
+    would outgrow the L1 for good.
     """
     highest, samples = 0.9 * math.sqrt(config.loss.samples + 1), _samples(config)
     for acceleration, gap in gaps.items():
         beta, gain = (torch.tensor(table[acceleration]).double() for table in (betas, gains))
-        spread = spread_ratio(gap, samples)
-        learned = gap_of(spread / gain.square(), samples)
-        missing = spread.clamp(1 / FARTHEST, FARTHEST) ** (-config.loss.gain_rate / 2)
-        betas[acceleration] = (
-            (beta + config.loss.beta_rate * (law(samples) - learned)).clamp(0, highest).tolist()
-        )
-        gains[acceleration] = (gain * missing).clamp(*GAINS).tolist()
+        learned = gap_of(spread_ratio(gap, samples) / gain.square(), samples)
+        moved = beta + config.loss.beta_rate * (law(samples) - learned)
+        betas[acceleration] = moved.clamp(0, highest).tolist()
+
+
+def tune_gains(gains: BandTable, gaps: Gaps, config: Config) -> None:
+    """Make up what is missing of the spread that is drawn, or a part of that."""
+    for acceleration, gap in gaps.items():
+        spread = spread_ratio(gap, _samples(config)).clamp(1 / FARTHEST, FARTHEST)
+        gain = torch.tensor(gains[acceleration]) * spread ** (-config.loss.gain_rate / 2)
+        gains[acceleration] = gain.clamp(*GAINS).tolist()
 
 
 def tune_step(
-    state: State, batches: list[SliceBatch], config: Config, history: History | None, process: Process
+    state: State,
+    batches: list[SliceBatch],
+    config: Config,
+    history: History | None,
+    process: Process,
 ) -> None:
-    """Tune a run by its averaged weights; bands go from fine to coarse in its figures."""
-    gaps = band_gaps(state.average, batches, config, process)
-    tune(state.betas, state.gains, gaps, config)
-    set_gains(state.average, state.gains)
+    """Tune a run by its averaged weights; bands go from fine to coarse in its figures.
+
+    Gains follow weights that move on, and so settle when these have stopped.
+    """
+    first = gaps = band_gaps(state.average, batches, config, process)
+    tune_betas(state.betas, state.gains, gaps, config)
+    for left in range(SETTLING if state.step == config.train.steps else 1, 0, -1):
+        tune_gains(state.gains, gaps, config)
+        set_gains(state.average, state.gains)
+        if left > 1:
+            gaps = band_gaps(state.average, batches, config, process)
     if history is None:
         return
-    figures = {"gap": {r: gap.tolist() for r, gap in gaps.items()}, "beta": state.betas, "gain": state.gains}
+    figures = {"gap": {r: gap.tolist() for r, gap in first.items()}, "beta": state.betas, "gain": state.gains}
     values = {
         f"{name}_x{r}_band{band}_{part}": value
         for name, table in figures.items()

@@ -11,6 +11,10 @@ import torch
 from fastmri.posterior import gap_of, law, spread_ratio
 from main import main
 from tests.trainer.processes import command, run_on
+from trainer import checkpoint
+from trainer.data import find_volumes
+from trainer.distributed import Process
+from trainer.spreading import band_gaps, tuning_batches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -115,6 +119,23 @@ def test_betas_and_gains_follow_the_gap_of_each_acceleration_in_each_band(run):
     for k, name in enumerate(("betas", "gains")):
         for r, row in ends.items():
             assert torch.tensor(saved[name][r]).flatten().tolist() == pytest.approx([end[k] for end in row])
+
+
+def test_at_the_end_gains_settle_where_samples_differ_as_a_posteriors_would(run):
+    found = checkpoint.load(run / "checkpoints" / "last.pt")
+    alone = Process(torch.device("cpu"))
+    model = checkpoint.load_model(found, found.config, alone.device)
+    batches = tuning_batches(
+        found.config, find_volumes(found.config, "val")[: found.config.train.validate_volumes], alone
+    )
+
+    def off() -> float:
+        gaps = torch.stack([*band_gaps(model, batches, found.config, alone).values()])
+        return float((gaps - law(4)).abs().mean())
+
+    settled = off()
+    model.gains = None
+    assert settled < 0.4 * off()
 
 
 def test_training_moves_the_texture_and_not_the_frozen_baseline(run, tiny_run):

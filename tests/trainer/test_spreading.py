@@ -17,7 +17,7 @@ from tests.trainer.conftest import TINY
 from tests.trainer.test_objectives import batch_of
 from trainer.data import find_volumes
 from trainer.distributed import Process
-from trainer.spreading import Gaps, band_gaps, tune, tuning_batches
+from trainer.spreading import Gaps, band_gaps, tune_betas, tune_gains, tuning_batches
 
 ALONE = Process(torch.device("cpu"))
 SAMPLES = 8
@@ -71,14 +71,13 @@ def test_too_much_in_one_band_shows_in_that_band():
 
 
 def test_betas_move_by_what_is_missing_and_stay_below_where_the_reward_would_win():
-    betas, gains = ones(), ones()
-    tune(betas, gains, gaps(LAW - 1, LAW + 1), config(gain_rate=0))
+    betas = ones()
+    tune_betas(betas, ones(), gaps(LAW - 1, LAW + 1), config())
     assert betas == {4: [pytest.approx([1.1, 1.0])], 8: [pytest.approx([0.9, 1.0])]}
     for _ in range(30):
-        tune(betas, gains, gaps(0.0, 9.0), config(gain_rate=0))
+        tune_betas(betas, ones(), gaps(0.0, 9.0), config())
     assert 1.5 < betas[4][0][0] < 3**0.5
     assert betas[8] == [pytest.approx([0.0, 1.0])]
-    assert gains == ones()
 
 
 def ones() -> BandTable:
@@ -91,11 +90,11 @@ def gaps(first: float, second: float) -> Gaps:
 
 def test_betas_look_at_what_was_learned_and_gains_at_what_is_drawn():
     """A gain that makes a wrong spread right leaves nothing to itself, and all to beta."""
-    betas, gains = ones(), ones()
-    gains[4][0][0] = 2.0
-    tune(betas, gains, gaps(LAW, LAW), config())
+    betas, gains = ones(), {4: [[2.0, 1.0]], 8: [[1.0, 1.0]]}
+    tune_betas(betas, gains, gaps(LAW, LAW), config())
     learned = 10 * math.log10((1 + 1 / 4) / (1 + 1 / 4 / SAMPLES))
     assert betas[4] == [pytest.approx([1 + 0.1 * (LAW - learned), 1.0])]
+    tune_gains(gains, gaps(LAW, LAW), config())
     assert gains == {4: [pytest.approx([2.0, 1.0])], 8: [pytest.approx([1.0, 1.0])]}
 
 
@@ -105,9 +104,15 @@ def test_gains_mend_a_wrong_spread_in_a_few_tunings(wrong):
     gains = ones()
     for _ in range(8):
         now = gap_of(torch.tensor((wrong * gains[4][0][0]) ** 2), SAMPLES)
-        tune(ones(), gains, gaps(float(now), 0.0), config(gain_rate=0.5))
+        tune_gains(gains, gaps(float(now), 0.0), config(gain_rate=0.5))
     assert gains[4][0] == pytest.approx([1 / wrong, 1.0], rel=0.05)
     assert gains[8][0][0] == 8
+
+
+def test_without_a_rate_nothing_is_made_up():
+    gains = ones()
+    tune_gains(gains, gaps(0.0, 9.0), config(gain_rate=0))
+    assert gains == ones()
 
 
 def places(batches) -> list[tuple[str, int, int]]:
