@@ -1,8 +1,8 @@
 """How much samples are to differ: the law of posterior samples, held in every wavelet band by itself.
 
-In the whole image, blobs that are too strong and grain that is too faint can keep the law together. Two
-things are moved by each band's gap: beta, by which the network learns to spread, and soon enough, what is
-drawn too faint or too strong now, a gain of the texture in evaluation, see `custom_nn.gains`.
+In the whole image, blobs that are too strong and grain that is too faint can keep the law together. A band's
+gap moves two things: its beta, by which the network learns to spread, and its gain (`custom_nn.gains`), by
+which its texture is drawn in evaluation, because what is learned follows late and not all the way.
 """
 
 import math
