@@ -230,7 +230,7 @@ class Loss(Options):
     beta_rate: float = Field(0.03, ge=0, description="change of a band's beta per dB and tuning; 0: none")
     gain_rate: float = Field(
         0.5, ge=0, le=1, description="how much of what the spread of a band's samples is off by is made up, "
-        "at each tuning, by drawing the band's texture stronger or weaker than it was learned; 0: none"
+        "at each tuning, by a gain of the band's texture; 0: none"
     )  # fmt: skip
     tune_every: int = Field(100, ge=1, description="steps between these tunings")
     tune_slices: int = Field(

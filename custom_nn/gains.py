@@ -1,4 +1,4 @@
-"""By how much samples must differ more, or less, than the network that draws them learned."""
+"""How strong a texture's bands are drawn, so that samples differ as a posterior's would."""
 
 import torch
 from torch import Tensor

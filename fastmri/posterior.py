@@ -25,11 +25,6 @@ def spread_ratio(gap: Tensor, samples: int) -> Tensor:
     return (factor - 1) / (1 - factor / samples)
 
 
-def gap_of(spread: Tensor, samples: int) -> Tensor:
-    """The gap in dB that such a `spread_ratio` gives."""
-    return 10 * ((1 + spread) / (1 + spread / samples)).log10()
-
-
 def sample_counts(samples: int) -> list[int]:
     """1, 2, 4, ... up to `samples`: the numbers of samples of which means are scored."""
     return [2**k for k in range(samples.bit_length()) if 2**k <= samples]

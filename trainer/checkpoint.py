@@ -33,7 +33,7 @@ class Progress(NamedTuple):
     best: float | None  # highest score of a validation so far
     world: int  # processes that share a step
     betas: BandTable  # weights of the standard deviation's rewards
-    gains: BandTable  # of the texture in evaluation
+    gains: BandTable  # of the texture
 
 
 class Checkpoint(NamedTuple):
@@ -154,7 +154,7 @@ def load_model(checkpoint: Checkpoint, config: Config, device: torch.device) -> 
 
 
 def set_gains(model: Trained, gains: BandTable) -> None:
-    """Of a texture's bands, to be evaluated with; factors of 1 cost nothing."""
+    """Of a texture's bands; factors of 1 cost nothing."""
     if isinstance(model, Generative):
         tuned = any(gain != 1 for row in gains.values() for pair in row for gain in pair)
         model.gains = BandGains(gains) if tuned else None

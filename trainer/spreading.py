@@ -1,8 +1,9 @@
 """How much samples are to differ: the law of posterior samples, held in every wavelet band by itself.
 
 In the whole image, blobs that are too strong and grain that is too faint can keep the law together. A band's
-gap moves two things: its beta, by which the network learns to spread, and its gain (`custom_nn.gains`), by
-which its texture is drawn in evaluation, because what is learned follows late and not all the way.
+gap moves two things. Its gain (`custom_nn.gains`) makes its texture stronger or weaker at once, and the
+network learns on with that. What it would then undo, because an L1 wants less spread where errors are rare
+and large, the band's beta comes to hold.
 """
 
 import math
@@ -17,10 +18,9 @@ from custom_nn.gains import BandTable
 from custom_nn.wavelets import band_count, wavelets
 from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate, to_device
 from fastmri.physics import zero_filled
-from fastmri.posterior import gap_of, law, spread_ratio, squared_errors
+from fastmri.posterior import law, spread_ratio, squared_errors
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
-from trainer.checkpoint import set_gains
 from trainer.data import mask_settings
 from trainer.distributed import Process, add_up
 from trainer.draws import evaluation_draws
@@ -93,20 +93,18 @@ def band_images(model: nn.Module, batch: SliceBatch, config: Config) -> tuple[Te
     return parts[:, :, 1:], parts[:, :, 0]
 
 
-def tune_betas(betas: BandTable, gains: BandTable, gaps: Gaps, config: Config) -> None:
+def tune_betas(betas: BandTable, gaps: Gaps, config: Config) -> None:
     """Move betas until samples are learned that differ as a posterior's would.
 
     beta += rate (PSNR_1 + law - PSNR_P), rcGAN's rule (arXiv 2210.13389, eq. 15), for every acceleration and
-    band, with the gap that there would be without the gain. For normal errors the spread of the optimum is
-    sqrt(P beta^2 / (P + 1 - beta^2)) times the right one: betas stay below sqrt(P + 1), where the reward
-    would outgrow the L1 for good.
+    band. For normal errors the spread of the optimum is sqrt(P beta^2 / (P + 1 - beta^2)) times the right
+    one: betas stay below sqrt(P + 1), where the reward would outgrow the L1 for good.
     """
-    highest, samples = 0.9 * math.sqrt(config.loss.samples + 1), _samples(config)
+    highest = 0.9 * math.sqrt(config.loss.samples + 1)
     for acceleration, gap in gaps.items():
-        beta, gain = (torch.tensor(table[acceleration]).double() for table in (betas, gains))
-        learned = gap_of(spread_ratio(gap, samples) / gain.square(), samples)
-        moved = beta + config.loss.beta_rate * (law(samples) - learned)
-        betas[acceleration] = moved.clamp(0, highest).tolist()
+        missing = law(_samples(config)) - gap
+        beta = torch.tensor(betas[acceleration]) + config.loss.beta_rate * missing
+        betas[acceleration] = beta.clamp(0, highest).tolist()
 
 
 def tune_gains(gains: BandTable, gaps: Gaps, config: Config) -> None:
@@ -129,10 +127,10 @@ def tune_step(
     Gains follow weights that move on, and so settle when these have stopped.
     """
     first = gaps = band_gaps(state.average, batches, config, process)
-    tune_betas(state.betas, state.gains, gaps, config)
+    tune_betas(state.betas, gaps, config)
     for left in range(SETTLING if state.step == config.train.steps else 1, 0, -1):
         tune_gains(state.gains, gaps, config)
-        set_gains(state.average, state.gains)
+        state.set_gains()
         if left > 1:
             gaps = band_gaps(state.average, batches, config, process)
     if history is None:
