@@ -229,12 +229,12 @@ class Loss(Options):
     )
     beta_rate: float = Field(0.03, ge=0, description="change of a band's beta per dB and tuning; 0: none")
     gain_rate: float = Field(
-        0.5, ge=0, le=1, description="how much of what the spread of a band's samples is off by is made up, "
-        "at each tuning, by a gain of the band's texture; 0: none"
+        0.7, ge=0, le=1, description="how much of what the spread of a band's samples is off by is made up "
+        "before a validation, in each of some tunings, by a gain of the band's texture; 0: none"
     )  # fmt: skip
-    tune_every: int = Field(100, ge=1, description="steps between these tunings")
+    tune_every: int = Field(100, ge=1, description="steps between tunings of betas")
     tune_slices: int = Field(
-        32, ge=1, description="slices of the validation volumes by which betas are tuned, kept in memory"
+        32, ge=1, description="slices of the validation volumes by which all is tuned, kept in memory"
     )
     kl: float = Field(0.0, ge=0, description="of the latent's divergence, mean over the batch")
     texture: float = Field(0.0, ge=0, description="of what the truth's proxy asks of the latent's texture")

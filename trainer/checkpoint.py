@@ -33,7 +33,7 @@ class Progress(NamedTuple):
     best: float | None  # highest score of a validation so far
     world: int  # processes that share a step
     betas: BandTable  # weights of the standard deviation's rewards
-    gains: BandTable  # of the texture
+    gains: BandTable  # of the texture in evaluation
 
 
 class Checkpoint(NamedTuple):

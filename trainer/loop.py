@@ -34,7 +34,7 @@ from trainer.recent import Recent
 from trainer.scores import Measures, mean_gaps
 from trainer.selection import rating
 from trainer.signals import stop_signals
-from trainer.spreading import tune_step, tuning_batches
+from trainer.spreading import settle_step, tune_step, tuning_batches
 from trainer.state import State, last_checkpoint, make_state, newest, resume
 from trainer.step import train_step
 from trainer.summary import posterior_rows, rows
@@ -102,11 +102,13 @@ def run(
             recent.add(state.step, places(batches), losses)
             state.advance(len(batches))
             bar.update()
+            logging = _due(state.step, options.log_every, options.steps)
+            validating = validation_due(state, config)
             if config.loss.std_reward and _due(state.step, config.loss.tune_every, options.steps):
                 tune_step(state, tuning, config, history, process)
-            logging = _due(state.step, options.log_every, options.steps)
+            if config.loss.std_reward and validating:
+                settle_step(state, tuning, config, history, process)
             stopping = signals.due(process)
-            validating = validation_due(state, config)
             saving = _due(state.step, options.save_every, options.steps) or validating or stopping
             if logging or saving:  # nothing is saved before it was checked
                 check_steps(recent, state, config, out, train_volumes, process)

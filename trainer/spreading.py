@@ -1,9 +1,9 @@
 """How much samples are to differ: the law of posterior samples, held in every wavelet band by itself.
 
-In the whole image, blobs that are too strong and grain that is too faint can keep the law together. A band's
-gap moves two things. Its gain (`custom_nn.gains`) makes its texture stronger or weaker at once, and the
-network learns on with that. What it would then undo, because an L1 wants less spread where errors are rare
-and large, the band's beta comes to hold.
+In the whole image, blobs that are too strong and grain that is too faint can keep the law together. By a
+band's gap the network learns to spread, with a weight beta of its reward; what it has not learned by a
+validation is made up from there on by a gain of the band's texture (`custom_nn.gains`). Training knows
+nothing of gains: the network would undo them.
 """
 
 import math
@@ -21,6 +21,7 @@ from fastmri.physics import zero_filled
 from fastmri.posterior import law, spread_ratio, squared_errors
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
+from trainer.checkpoint import set_gains
 from trainer.data import mask_settings
 from trainer.distributed import Process, add_up
 from trainer.draws import evaluation_draws
@@ -31,7 +32,7 @@ from trainer.state import State
 PARTS = ("in_phase", "quadrature")
 FARTHEST = 10.0  # what a tuning makes of a spread that is wrong by more: the first are of nearly no samples
 GAINS = (0.1, 8.0)  # what is not yet learned must not be amplified without end
-SETTLING = 5  # tunings of the gains at the end: bands overlap, so none is right at once
+SETTLING = 6  # tunings of the gains: bands overlap, so none is right at once
 Gaps = dict[int, Tensor]  # dB by acceleration, float64 (bands, 2): in phase and in quadrature
 
 
@@ -116,31 +117,35 @@ def tune_gains(gains: BandTable, gaps: Gaps, config: Config) -> None:
 
 
 def tune_step(
-    state: State,
-    batches: list[SliceBatch],
-    config: Config,
-    history: History | None,
-    process: Process,
+    state: State, batches: list[SliceBatch], config: Config, history: History | None, process: Process
 ) -> None:
-    """Tune a run by its averaged weights; bands go from fine to coarse in its figures.
-
-    Gains follow weights that move on, and so settle when these have stopped.
-    """
-    first = gaps = band_gaps(state.average, batches, config, process)
+    """Tune betas by the averaged weights."""
+    set_gains(state.average, {})
+    gaps = band_gaps(state.average, batches, config, process)
     tune_betas(state.betas, gaps, config)
-    for left in range(SETTLING if state.step == config.train.steps else 1, 0, -1):
+    if history is not None:
+        history.write(state.step, "tune", _figures("gap", gaps) | _figures("beta", state.betas))
+
+
+def settle_step(
+    state: State, batches: list[SliceBatch], config: Config, history: History | None, process: Process
+) -> None:
+    """Tune gains until the averaged weights with them obey the law, as far as they can."""
+    set_gains(state.average, state.gains)
+    gaps = band_gaps(state.average, batches, config, process)
+    for _ in range(SETTLING):
         tune_gains(state.gains, gaps, config)
-        state.set_gains()
-        if left > 1:
-            gaps = band_gaps(state.average, batches, config, process)
-    if history is None:
-        return
-    figures = {"gap": {r: gap.tolist() for r, gap in first.items()}, "beta": state.betas, "gain": state.gains}
-    values = {
-        f"{name}_x{r}_band{band}_{part}": value
-        for name, table in figures.items()
+        set_gains(state.average, state.gains)
+        gaps = band_gaps(state.average, batches, config, process)
+    if history is not None:
+        history.write(state.step, "settle", _figures("gap", gaps) | _figures("gain", state.gains))
+
+
+def _figures(name: str, table: BandTable | Gaps) -> dict[str, float]:
+    """By name, acceleration and band, from fine to coarse."""
+    return {
+        f"{name}_x{r}_band{band}_{part}": float(value)
         for r, row in table.items()
         for band, pair in enumerate(row)
         for part, value in zip(PARTS, pair, strict=True)
     }
-    history.write(state.step, "tune", values)

@@ -74,11 +74,6 @@ class State:
         done = (self.step, self.batches, self.validated, self.best, self.world)
         return checkpoint.Progress(*done, self.betas, self.gains)
 
-    def set_gains(self) -> None:
-        """In training and in evaluation: one model."""
-        for model in (self.model, self.average):
-            checkpoint.set_gains(model, self.gains)
-
     def advance(self, batches: int) -> None:
         """One step of so many batches of each process is done."""
         self.step += 1
@@ -92,7 +87,7 @@ class State:
             raise ValueError(f"the checkpoint's {name} doesn't fit the run's options ({error})") from None
         self.step, batches, self.validated, self.best, world, self.betas, self.gains = found.progress
         self.batches = self.step * world if batches is None else batches
-        self.set_gains()
+        checkpoint.set_gains(self.average, self.gains)
 
 
 def make_state(config: Config, process: Process, pretrained: bool) -> State:
