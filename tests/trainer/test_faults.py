@@ -61,15 +61,19 @@ def test_whenever_it_is_killed_it_goes_on_to_the_same_weights(config, tmp_path, 
     whole, run, moment = tmp_path / "whole", tmp_path / "run", random.Random(kills)
     overrides = [*LONGER, "data.num_workers=1", f"train.steps={20 * kills}"]
     assert train(config, whole, *overrides) == 0
+    killed = []
     for _ in range(kills):
         process = begin(tmp_path / "log", "train", config, *overrides, "--out", run)
         wait_for(run / "checkpoints" / "last.pt")
         process.join(moment.uniform(0, 2.5))
-        if process.is_alive():
-            process.kill()
+        alive = process.is_alive()
+        process.kill()
         process.join()
-        checkpoint.load(run / "checkpoints" / "last.pt")
+        step = checkpoint.load(run / "checkpoints" / "last.pt").progress.step
+        killed += [step] if alive else []
         time.sleep(1.1)  # TensorBoard reads files in the order of their seconds
+    print(f"killed {len(killed)} times, with steps {killed} saved, of {20 * kills}")
+    assert killed
     assert train(config, run, *overrides) == 0
     assert equal(weights(run), weights(whole))
     assert equal(weights(run, "best"), weights(whole, "best"))
