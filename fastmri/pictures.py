@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import logging
 import math
 import os
 import re
@@ -16,6 +17,9 @@ import numpy as np
 from nibabel import orientations
 
 from fastmri.opening import MOST_COMPRESSED, MOST_VOXELS, printable
+
+# it writes of faults, which it then raises too, without the name of the file
+logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
 
 # what numpy, nibabel and their decoders raise of broken files, by where in them they stumble
 NPY_DAMAGED = (

@@ -6,6 +6,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+import torch
 
 import main as program
 from tests.conftest import ROOT, write_tiny_volume
@@ -27,7 +28,14 @@ def test_help_has_examples_that_parse(command, capsys):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["paint"], ["train"], ["simulate", "x", "--matrix", "12"], ["validate"]],
+    [
+        [],
+        ["paint"],
+        ["train"],
+        ["simulate", "x", "--matrix", "12"],
+        ["simulate", "x", "--volumes", "0"],
+        ["validate"],
+    ],
 )
 def test_a_wrong_command_line_ends_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
@@ -55,6 +63,33 @@ def test_what_a_user_can_mend_ends_with_2_and_one_line(arguments, tmp_path, caps
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "told"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (ModuleNotFoundError("No module named 'x'"), 2, "No module named 'x'; pip install -r requirements"),
+        (torch.OutOfMemoryError("CUDA out of memory"), 2, "lower data.batch_size or validate.batch_size"),
+        (RuntimeError("DataLoader worker (pid(s) 3) exited unexpectedly"), 2, "reads slices was killed"),
+        (RuntimeError("a fault of ours"), None, ""),
+    ],
+)
+def test_whatever_ends_a_command_is_told_in_a_line_unless_it_is_our_fault(
+    fault, code, told, monkeypatch, capsys
+):
+    def fail(**options) -> int:
+        """end"""
+        raise fault
+
+    monkeypatch.setitem(program.COMMANDS, "check", program.COMMANDS["check"]._replace(run=fail))
+    if code is None:
+        with pytest.raises(type(fault)):
+            program.main(["check", "x"])
+        return
+    assert program.main(["check", "x"]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert told in line
 
 
 def test_options_may_stand_before_overrides():

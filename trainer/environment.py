@@ -37,9 +37,9 @@ def describe_environment() -> tuple[str, list[str]]:
         *describe_devices(),
         *packages,
     ]
-    if Path("/dev/shm").exists() and (free := shutil.disk_usage("/dev/shm").free) < LEAST_SHARED:
+    if SHARED.exists() and (free := shutil.disk_usage(SHARED).free) < LEAST_SHARED:
         missing.append(
-            f"/dev/shm has {_gib(free)}: readers need more, or data.num_workers=0 (docker: --shm-size)"
+            f"{SHARED} has {_gib(free)}: readers need more, or data.num_workers=0 (docker: --shm-size)"
         )
     return tabulate(rows, tablefmt="plain", disable_numparse=True), missing
 

@@ -1,6 +1,7 @@
 """Memory: what a process holds, what a step keeps, and what is left to take."""
 
 import ctypes
+import math
 import re
 import shutil
 import weakref
@@ -33,18 +34,21 @@ def available_memory() -> int:
     """Bytes that may still be taken without swapping: of the machine, or of the container if it has fewer."""
     told = re.search(r"^MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(), re.M)
     assert told, "Linux tells MemAvailable since 3.14"
-    machine = int(told[1]) * 1024
-    group = Path("/sys/fs/cgroup")
+    return int(min(int(told[1]) * 1024, left_to_group(Path("/sys/fs/cgroup"))))
+
+
+def left_to_group(group: Path) -> float:
+    """Bytes that a container's control group may still take; infinite where it, or what tells it, is not."""
     try:
         limit, used = ((group / f"memory.{name}").read_text().strip() for name in ("max", "current"))
         lines = (group / "memory.stat").read_text().splitlines()
     except OSError:  # not in a container
-        return machine
+        return math.inf
     if limit == "max":
-        return machine
+        return math.inf
     counts = {name: int(value) for name, value in map(str.split, lines)}
     files = counts["active_file"] + counts["inactive_file"]  # which give way
-    return min(machine, int(limit) - int(used) + files)
+    return int(limit) - int(used) + files
 
 
 def free_disk(folder: Path) -> tuple[int, str]:

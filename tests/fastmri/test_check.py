@@ -106,6 +106,8 @@ def test_one_folder_or_one_file(tiny_data):
         (replace("kspace", np.abs), "kspace must be complex (slices, rows, columns), is float32"),
         (replace("kspace", lambda old: old[0]), "kspace must be complex (slices, rows, columns)"),
         (replace(ESC, lambda old: old[:2]), f"{ESC} must be (3, h, w), is (2, 32, 32)"),
+        (replace(ESC, lambda old: (1e6 * old).astype(int)), f"{ESC} must be real floating point, is int64"),
+        (replace("mask", lambda old: np.full(48, b"1")), "mask must be of numbers, is |S1"),
         (replace(ESC, lambda old: old[:, :30, :30]), "header says a reconstruction of (32, 32)"),
         (replace("ismrmrd_header", lambda old: b"<cut"), "ismrmrd_header is not XML"),
         (replace("mask", lambda old: np.ones(47)), "mask must have 48 entries, one per column, has 47"),

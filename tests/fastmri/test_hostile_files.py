@@ -128,6 +128,7 @@ def flip(path, count: int, monkeypatch) -> int:
             broken[place] = rng.choice([0, 1, 0x7F, 0xFF, rng.randrange(256)])
         path.write_bytes(broken)
         read += attempt(path)
+    print(f"{count} changed, {read} of them still read")
     return read
 
 

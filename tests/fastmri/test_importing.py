@@ -9,14 +9,17 @@ import numpy as np
 import pydicom
 import pytest
 import torch
+from loguru import logger
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
+from fastmri.dicom import is_dicom_file, read_frame, read_pixels
 from fastmri.fourier import ifft2c
 from fastmri.image import center_crop
 from fastmri.importing import import_images
 from fastmri.pictures import label_from_name, read_nifti
 from fastmri.rescan import emulate_scan, matrix_of, smooth_phase
+from fastmri.series import why_no_volume
 from fastmri.splitting import val_start
 from tests.conftest import shared
 
@@ -228,6 +231,19 @@ def test_nifti_stands_upright(tmp_path, axes, top_left):
     assert attributes["acquisition"] == "T1W"
 
 
+def test_a_nifti_that_does_not_say_how_it_lies_is_taken_as_it_usually_does(tmp_path):
+    array = np.random.default_rng(0).uniform(size=(20, 24, 3)).astype(np.float32)
+    usual = np.diag([-1.0, 1, 1, 1])
+    for name, affine in (("usual", usual), ("silent", np.diag([0.0, 0, 0, 1])), ("none", usual * np.nan)):
+        image = nibabel.Nifti1Image(array[..., None], usual)  # a 4-D file of one frame, too
+        image.header.set_sform(affine, code=1)
+        image.to_filename(tmp_path / f"{name}.nii")
+    pictures = [read_nifti(tmp_path / f"{name}.nii", slice_axis=None) for name in ("usual", "silent", "none")]
+    assert pictures[0].shape == (3, 24, 20)
+    assert np.array_equal(pictures[1], pictures[0])
+    assert np.array_equal(pictures[2], pictures[0])
+
+
 def test_slice_axis(tmp_path):
     write_nifti(tmp_path / "a.nii", np.random.default_rng(0).uniform(size=(12, 20, 16)))
     shortest = import_images(tmp_path / "a.nii", tmp_path / "shortest")
@@ -292,6 +308,7 @@ def test_bad_inputs_are_named_and_the_rest_goes_on(tmp_path):
     np.save(source / "nan.npy", np.where(good > 250, np.nan, good))
     np.save(source / "inf.npy", np.where(good > 250, np.inf, good))
     np.save(source / "tiny.npy", np.arange(48.0).reshape(3, 4, 4))
+    np.save(source / "none.npy", np.zeros((0, 24, 20)))
     np.save(source / "objects.npy", np.array([{}, []], dtype=object), allow_pickle=True)
     (source / "cut.npy").write_bytes((source / "good.npy").read_bytes()[:900])
     write_nifti(source / "four.nii", np.ones((20, 24, 3, 2)))
@@ -303,7 +320,8 @@ def test_bad_inputs_are_named_and_the_rest_goes_on(tmp_path):
     named = reasons(report)
     assert len(report.written) == 2
     assert report.ignored == 1
-    assert len(named) == 12
+    assert len(named) == 13
+    assert named["none.npy"] == "is empty, with shape (0, 24, 20)"
     assert "4-D with shape (2, 3, 24, 20)" in named["four.npy"]
     assert "4-D with shape (20, 24, 3, 2)" in named["four.nii"]
     assert named["black.npy"] == "every pixel is zero"
@@ -348,12 +366,42 @@ def test_bad_dicom_is_named_and_the_rest_goes_on(tmp_path):
     assert len(named) == 7
 
 
+def test_a_dicom_that_changes_or_vanishes_meanwhile_is_named(tmp_path):
+    path = tmp_path / "a"
+    write_dicom(path, ball((1, 24, 20))[0], series="1.2.1")
+    frame = read_frame(path, "a")
+    write_dicom(path, ball((1, 20, 20))[0], series="1.2.1")
+    with pytest.raises(ValueError, match=r"pixels of \(20, 20\), where its header says \(24, 20\)"):
+        read_pixels(frame)
+    assert is_dicom_file(path)
+    path.unlink()
+    assert not is_dicom_file(path)
+
+
+def test_a_series_beyond_what_can_be_imported_is_left_out(tmp_path):
+    write_dicom(tmp_path / "a", ball((1, 24, 20))[0], series="1.2.1")
+    frame = read_frame(tmp_path / "a", "a")._replace(size=(8192, 8192))
+    assert "at most" in str(why_no_volume([frame._replace(position=float(k)) for k in range(100)]))
+
+
+def test_a_subject_on_both_sides_is_told(tmp_path):
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    for k in range(3):
+        write_dicom(tmp_path / "in" / f"{k}", ball((1, 24, 20))[0], series=f"1.2.{k}")
+    import_images(tmp_path / "in", tmp_path / "out", val_fraction=0.3)
+    logger.remove(sink)
+    assert any("train and val share a subject, so val says little" in line for line in lines)
+
+
 def test_matrix_larger_than_an_image_is_named(tmp_path):
     np.save(tmp_path / "small.npy", ball())
     np.save(tmp_path / "large.npy", ball((3, 40, 36)))
     report = import_images(tmp_path, tmp_path / "out", matrix=32)
     assert len(report.written) == 1
     assert reasons(report) == {"small.npy": "images of 24x20 are smaller than the matrix asked for, 32"}
+    with pytest.raises(ValueError, match="a matrix of 12x4 is too small; 11 a side are needed"):
+        matrix_of((60, 20), 12)
 
 
 @pytest.mark.parametrize(
@@ -376,6 +424,9 @@ def test_wrong_options(tmp_path, options, message):
 
 
 def test_wrong_source(tmp_path):
+    np.save(tmp_path / "a.npy", ball())
+    with pytest.raises(ValueError, match=r"a\.npy/out: cannot be written"):
+        import_images(tmp_path / "a.npy", tmp_path / "a.npy" / "out")
     with pytest.raises(ValueError, match="no such file or folder"):
         import_images(tmp_path / "nothing", tmp_path / "out")
     (tmp_path / "a.txt").write_text("a")

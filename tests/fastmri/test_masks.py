@@ -92,6 +92,11 @@ def test_impossible_settings_are_named(kind):
         evaluation_mask(kind, "file1.h5", 368, 32, 0.04)
 
 
+def test_a_centre_that_is_all_of_the_lines_is_named():
+    with pytest.raises(ValueError, match="width 128 would leave no line outside the centre"):
+        evaluation_mask("equispaced_fraction", "file1.h5", 128, 4, 0.25)
+
+
 def test_achieved_acceleration_counts_acquired_columns_alone():
     mask = np.zeros(10, dtype=bool)
     mask[[0, 3, 5]] = True

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from fastmri.scan import scan_volumes, select_volumes
 from tests.conftest import write_tiny_volume
@@ -82,6 +83,15 @@ def test_a_broken_cache_is_made_anew(folder, tmp_path, content):
     cache.write_text(content)
     assert len(scan_volumes(folder, cache)) == 4
     assert len(json.loads(cache.read_text())["volumes"]) == 4
+
+
+def test_a_cache_that_cannot_be_written_is_told_and_the_volumes_are_there(folder, tmp_path):
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    (tmp_path / "file").touch()
+    assert len(scan_volumes(folder, tmp_path / "file" / "cache.json")) == 4
+    logger.remove(sink)
+    assert ["cache.json can't be written" in line for line in lines] == [True]
 
 
 def test_filters_act_after_the_cache(folder, tmp_path):

@@ -1,5 +1,8 @@
 """Simulated knees: fastMRI's layout, physics of the raw data, and an anatomy that varies and continues."""
 
+import multiprocessing
+import threading
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +17,7 @@ from fastmri.emulate import RawData
 from fastmri.fourier import ifft2c
 from fastmri.header import parse_header
 from fastmri.image import center_crop
-from fastmri.phantom import bones
+from fastmri.phantom import bones, joint
 from fastmri.phantom.anatomy import draw_knee, place_in_knee
 from fastmri.phantom.scan import draw_subject, fine_grid, measure
 from fastmri.simulate import simulate
@@ -161,6 +164,20 @@ def test_marrow_is_dark_in_the_suppressed_image() -> None:
     assert 0.05 * plain < suppressed < 0.4 * plain
 
 
+def test_the_kneecap_is_in_front_between_dark_tendons_and_beyond_the_leg_is_air() -> None:
+    knee = draw_knee(np.random.default_rng(3))
+    y, x, pixel = fine_grid((128, 80), 64)
+    place, step = place_in_knee(knee, x, y, 38.0, pixel), y.shape[0] // 128
+    patella, tendons = bones.patella(knee, place), joint.extensor_tendons(knee, place)
+    marrow, tendon = (
+        center_crop(torch.from_numpy(where[::step, ::step].copy()), (64, 64)).numpy()
+        for where in (patella < -5, (tendons > 0.99) & (patella > 2))
+    )
+    front, air = noiseless("CORPD_FBK", depths=(38.0, 200.0)).target
+    assert front[tendon].mean() < 0.4 * front[marrow].mean()
+    assert not air.any()
+
+
 def test_the_leg_runs_out_of_the_readout_crop() -> None:
     raw = noiseless("CORPD_FBK")
     rows = ifft2c(torch.from_numpy(raw.kspace)).abs().mean(dim=(0, 2)).numpy()
@@ -226,6 +243,35 @@ def test_errors_name_thing_rule_and_value(change: dict, text: str, tmp_path: Pat
         simulate(tmp_path / "out", **options)
     assert str(caught.value) == text
     assert not (tmp_path / "out").exists()
+
+
+def test_a_knee_is_never_in_both_splits(tmp_path: Path) -> None:
+    options = {"volumes": 1, "slices": 1, "workers": 1, **SMALL}
+    (path,) = simulate(tmp_path, split="train", **options)
+    with pytest.raises(ValueError, match=r"in the other split already, holds .*singlecoil_train/file1000001"):
+        simulate(tmp_path, split="val", **options)
+    assert list(tmp_path.rglob("*.h5")) == [path]
+
+
+def test_a_process_that_cannot_write_ends_the_others(tmp_path: Path) -> None:
+    (tmp_path / "singlecoil_train" / "file1000001.h5" / "in the way").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"^out must be a folder that can be written, is .* directory"):
+        simulate(tmp_path, volumes=40, slices=1, workers=2, split="train", **SMALL)
+    assert len(list(tmp_path.rglob("*.h5"))) < 40
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_process_that_the_system_ended_is_told(tmp_path: Path) -> None:
+    def end_one() -> None:
+        while not (children := multiprocessing.active_children()):
+            time.sleep(0.01)
+        children[0].kill()
+
+    ending = threading.Thread(target=end_one)
+    ending.start()
+    with pytest.raises(ValueError, match="workers must fit into memory: one of 2 was ended by the system"):
+        simulate(tmp_path, volumes=40, slices=1, workers=2, split="train", **SMALL)
+    ending.join()
 
 
 def test_out_is_a_file(tmp_path: Path) -> None:

@@ -121,6 +121,13 @@ def test_a_mask_of_another_length_is_named(path):
         read_mask(path)
 
 
+def test_a_volume_too_small_for_the_metrics_is_named(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"11 pixels a side are needed, kspace is \(20, 48\), its image \(10"
+    ):
+        describe_volume(write_tiny_volume(tmp_path / "file1.h5", rows=20))
+
+
 def test_a_malformed_header_is_named(path):
     with h5py.File(path, "r+") as file:
         del file["ismrmrd_header"]

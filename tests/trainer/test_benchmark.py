@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,16 +12,22 @@ import pytest
 import torch
 from torch import nn
 
+from config.load import load_config
 from main import main
 from tests.trainer.conftest import SHORT, write_config
+from trainer import launch as launching
+from trainer.benchmark import benchmark
 from trainer.benchmark_tables import format_report
 from trainer.breakdown import GROUPS, Watch, group_of, profile_groups
+from trainer.data import find_volumes
+from trainer.efficiency import ring_figures
 from trainer.floors import Cost, Floor, Rates, count_flops
 from trainer.isolation import in_child
 from trainer.launch import launch
-from trainer.measurements import PARTS
+from trainer.measurements import PARTS, Bench, Request, plan
 from trainer.peer import Peer
-from trainer.reading import CACHES
+from trainer.reading import CACHES, NO_CACHE, Source, as_read
+from trainer.throughput import Setting, as_set
 from trainer.timing import time_calls
 
 TIMES = {"median", "low", "high", "count", "first", "slices_per_second", "floor", "bound", "ratio"}
@@ -122,9 +130,65 @@ def test_failures_are_told_in_the_tables(report, tiny_data):
     assert "No module named 'fastmri'" in text
 
 
+def test_what_takes_too_long_is_told_in_every_table(report, tiny_data, tmp_path):
+    config = load_config(write_config(tmp_path / "tiny.yaml", tiny_data))
+    hasty = Request([*PARTS], -45.0, [2], [0], ["float32"], ["off"], 2, 2, (64, 48), [], None)
+    assert hasty.limit == 0
+    bandwidths, volumes = {"cold": 1.0, "warm": 1.0}, find_volumes(config, "train")
+    bench = Bench(config, volumes, "cpu", hasty, Rates(1.0, {"float32": 1.0}), bandwidths, None)
+    rows: dict[str, list] = {part: [] for part in PARTS}
+    for part, measure in plan(bench):
+        rows[part].append(measure())
+    found = [row for part in PARTS for row in rows[part]]
+    assert all(row["failed"] == "took more than 0 s" for row in found)
+    assert format_report(report | {"rows": rows}).count("took more than 0 s") == len(found)
+    with pytest.raises(ValueError, match="the rates of cpu can't be measured: took more than 0 s"):
+        benchmark(config, hasty._replace(peer=Path(sys.executable)), torch.device("cpu"))
+
+
+def test_precisions_that_a_cpu_does_not_train_in_are_told(tiny_data, tmp_path):
+    config = load_config(write_config(tmp_path / "tiny.yaml", tiny_data))
+    with pytest.raises(ValueError, match="is for CUDA alone"):
+        as_set(config, Setting("train", 1, "bf16", "off"), torch.device("cpu"))
+
+
+def test_the_official_package_is_asked_for_the_same_work(report, tiny_data, tmp_path):
+    config = load_config(write_config(tmp_path / "tiny.yaml", tiny_data))
+    plain = Source("warm", NO_CACHE, 0, "plain")
+    assert as_read(config, plain).data.crop_rows is None
+    other = tmp_path / "python"
+    other.write_text("""#!/bin/sh\nprintf '{"median": 0.5, "asked": "%s"}' "$*"\n""")
+    other.chmod(0o700)
+    peer = Peer(other, tiny_data, "cpu", 0.1, 60)
+    found = peer.reading(config, plain)
+    assert found["median"] == 0.5
+    assert f"data --root {tiny_data} --files warm --workers 0 --batch-size 2 --mask random" in found["asked"]
+    assert "--accelerations 4 8 --center-fractions 0.08 0.04" in found["asked"]
+    row = report["rows"]["train"][0] | {"median": 0.25, "official": found}
+    assert "2.00" in format_report(report | {"rows": {"train": [row]}})
+    other.write_text("#!/bin/sh\nexec sleep 60\n")
+    assert peer._replace(limit=0.1).step("train", 1, 32, 32) == {"failed": "took more than 0 s"}
+
+
+def test_a_launcher_ends_with_its_limit_and_is_killed_where_it_does_not(tmp_path, monkeypatch):
+    assert launch(tmp_path, 1, 0.1, 1, limit=0.01) == {"failed": "took more than 0 s"}
+    monkeypatch.setattr(launching, "GRACE", 0.1)
+    deaf = subprocess.Popen(["sh", "-c", "trap '' TERM; echo; exec sleep 60"], stdout=subprocess.PIPE)
+    assert deaf.stdout is not None
+    deaf.stdout.readline()
+    launching.end(deaf)
+    assert deaf.wait(10) == -signal.SIGKILL
+
+
+def test_where_there_is_one_core_two_processes_are_not_measured():
+    assert "two processes need 2000000 cores, there is " in str(launching.why_alone("cpu", 10**6))
+    assert ring_figures({}) == {}
+
+
 def test_data_of_ones_own(tiny_data, tmp_path):
     config, out = write_config(tmp_path / "tiny.yaml", tmp_path), tmp_path / "b.json"
     asked = [str(config), *SHORT, "--data", str(tiny_data), "--volumes", "2", "--only", "data"]
+    asked += ["--workers", "1"]
     assert main(["benchmark", *asked, "--out", str(out)]) == 0
     found = json.loads(out.read_text())
     assert found["volumes"]["count"] == 2
@@ -142,6 +206,12 @@ def test_an_unknown_name_ends_with_2_and_one_line(option, value, tiny_data, tmp_
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {option}: must be of ")
     assert line.endswith(f"got '{value.split(',')[-1]}'")
+
+
+def test_a_python_that_is_not_there_ends_with_2(tiny_data, tmp_path, capsys):
+    config = write_config(tmp_path / "tiny.yaml", tiny_data)
+    assert main(["benchmark", str(config), "--peer-python", "/nowhere"]) == 2
+    assert capsys.readouterr().err == "error: --peer-python: /nowhere does not exist\n"
 
 
 def test_medians_are_without_the_warm_up():

@@ -9,23 +9,24 @@ import numpy as np
 import pytest
 import torch
 from loguru import logger
+from matplotlib.figure import Figure
 from PIL import Image
 from scipy.stats import wilcoxon
 
 from fastmri.spectrum import RINGS
 from main import main
 from trainer import press
-from trainer.compare import draw_numbers
-from trainer.curves import loss_curves, metric_curves, smooth
+from trainer.compare import compare_validated, draw_numbers
+from trainer.curves import Curve, _draw_loss, loss_curves, metric_curves, smooth
 from trainer.data import find_volumes
 from trainer.figures import WARNING
 from trainer.gallery import reconstruct_slice
 from trainer.gallery_figure import gallery_figure
 from trainer.intervals import RESAMPLES
-from trainer.paired import Paired, compare_records, format_differences, paired
+from trainer.paired import Paired, compare_records, format_differences, paired, paired_words
 from trainer.records import read_records
 from trainer.spectra import draw_spectra, read_spectra
-from trainer.tradeoff import AMPLITUDES, measure, spread_out
+from trainer.tradeoff import AMPLITUDES, measure, spread_out, stored_means
 
 CPU = torch.device("cpu")
 FIGURES = {
@@ -176,6 +177,30 @@ def test_spectra_are_drawn_where_they_are_told(copied, tmp_path):
     assert "copied: no metrics.jsonl, so no curves of its training" in lines[0]
     assert "spectra.png is left out: no run's validate/metrics.json has spectra" in lines[1]
     assert "copied: not in calibration.png; `validate` it again, with samples" in lines[2]
+
+
+def test_a_run_that_was_not_validated_is_told_and_left_out(records, tmp_path):
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    written = compare_validated([records[0]._replace(summary=None)], [], tmp_path)
+    logger.remove(sink)
+    assert json.loads(written[0].read_text())["differences"] == []
+    assert "cascade: not validated, so not in the tables; `validate` it first" in lines[0]
+    assert stored_means(records[0]._replace(summary=None), []) == []
+
+
+def test_a_difference_over_one_volume_is_told_without_an_interval():
+    assert paired_words(paired([0.5]), ".2f") == ["+0.50", "", ""]
+
+
+@pytest.mark.parametrize(("last", "scale"), [(0.5, "linear"), (1e-3, "log")])
+def test_losses_of_many_decades_are_on_a_logarithmic_axis(last, scale):
+    axis = Figure().subplots()
+    _draw_loss(axis, "total loss", [Curve(0, "", [*range(100)], np.geomspace(1, last, 100).tolist())])
+    assert axis.get_yscale() == scale
+    low, high = axis.get_ylim()
+    assert low < last
+    assert high > 0.9
 
 
 def test_statistics_are_those_by_hand():

@@ -131,6 +131,23 @@ def test_the_pix2pix_diagram_has_what_the_run_has():
     assert "super-resolution" not in texts(plain)
 
 
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        (SMALL, {"baseline"}),
+        (TEXTURE, {"baseline", "generative"}),
+        (GLOBAL, {"generative_global"}),
+        (UNET, {"unet"}),
+    ],
+    ids=lambda value: value["name"] if isinstance(value, dict) else "",
+)
+def test_a_run_has_the_diagrams_of_its_model(model, names):
+    config = make_config({"model": model})
+    found = diagrams(Record("run", Path(), 1, config, checkpoint.make_model(config), [], None))
+    assert set(found) == names
+    assert all(len(diagram.boxes) > 3 for diagram in found.values())
+
+
 def test_the_patch_is_what_a_logit_depends_on():
     options = Adversarial(weight=1, filters=[2, 2, 2])
     discriminator = make_discriminator(options)

@@ -1,5 +1,6 @@
 """Panels: every picture upright, on its window, under its title; and nothing overlaps."""
 
+import gc
 from itertools import combinations
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from trainer.figures import ERROR_GAIN, WARNING, Panel, panel_figure
+from trainer.figures import ERROR_GAIN, WARNING, Panel, draw_panels, panel_figure
 
 CAPTION = "volume: 14.50 dB / SSIM 0.467"
 
@@ -43,6 +44,22 @@ def drawn(figure: Figure) -> dict[str, Bbox]:
     texts = [found for found in figure.findobj(Text) if isinstance(found, Text) and found.get_text()]
     places = {f"{k} {text.get_text()}": text.get_window_extent() for k, text in enumerate(texts)}
     return places | {f"picture {k}": image.get_window_extent() for k, image in enumerate(axes.images)}
+
+
+def test_a_picture_leaves_no_memory_behind(tmp_path):
+    def figures() -> int:
+        return sum(type(thing) is Figure for thing in gc.get_objects())
+
+    gc.collect()
+    gc.disable()
+    try:
+        before = figures()
+        draw_panels(tmp_path / "a.png", CASES[0], "x4")
+        assert figures() == before
+    finally:
+        gc.enable()
+    assert (tmp_path / "a.png").exists()
+    assert gc.get_freeze_count() == 0
 
 
 @pytest.mark.parametrize("panels", CASES)

@@ -139,13 +139,15 @@ def test_a_fresh_run_starts_from_pretrained_weights_and_a_resumed_one_does_not_a
     ("overrides", "message"),
     [
         (["model.baseline=null"], "a frozen baseline must come from a run: set model.baseline=RUN"),
+        (["model.baseline=RUN"], "run is a run of generative"),
         (["model.baseline=/nowhere"], "/nowhere: neither a checkpoint nor a run directory"),
         (["loss.samples=1"], "std_reward needs samples of at least 2"),
         (["model.name=unet"], "draws no noise"),
         (["model.proxy_weights=/nowhere"], "weights: /nowhere can't be read"),
     ],
 )
-def test_what_a_user_can_mend_is_told(config, tmp_path, capsys, overrides, message):
+def test_what_a_user_can_mend_is_told(config, run, tmp_path, capsys, overrides, message):
+    overrides = [override.replace("RUN", str(run)) for override in overrides]
     assert main(["train", str(config), *overrides, "--out", str(tmp_path / "run")]) == 2
     error = capsys.readouterr().err
     assert message in error

@@ -112,6 +112,19 @@ def test_tuning_slices_are_of_different_training_volumes(tiny_data):
     assert tuning_batches(volumes, 4, one)[0].fname == ["file1000002.h5"]
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(0, "no signal in the 1 training slices to tune on"), (np.nan, "file1.h5 slice 1: not finite; `check`")],
+)
+def test_data_that_nothing_can_be_tuned_on_are_told(value, message, tmp_path):
+    path = write_tiny_volume(tmp_path / "file1.h5")
+    with h5py.File(path, "r+") as file:
+        file["reconstruction_esc"][...] = value
+    own = make_config({}, [f"data.train={tmp_path}", *TUNE])
+    with pytest.raises(ValueError, match=message):
+        tune_weights(["tv"], [4], own, CPU)
+
+
 def test_weights_of_a_file_are_given_or_tuned_or_the_defaults(tiny_data):
     methods = "validate.methods=[tv,wavelet]"
     given = make_config({}, [methods, "classical.tv_weights={4: 0.1, 16: 0.2}"])

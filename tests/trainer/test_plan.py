@@ -15,12 +15,14 @@ from tests.conftest import ROOT, write_tiny_volume
 from tests.trainer.conftest import SPATIAL, write_config, write_generative
 from tests.trainer.processes import OURS
 from trainer import checkpoint
+from trainer.benchmark import resolved
 from trainer.data import find_volumes
 from trainer.distributed import Process
 from trainer.footprint import ALLOWANCE, Footprint, checkpoint_bytes, find_footprint
 from trainer.isolation import start_server
 from trainer.memory import LiveTensors, saved_for_backward
-from trainer.plan import CARDS, find_rooms, fit_card
+from trainer.plan import CARDS, Plan, count_parameters, find_rooms, fit_card, make_plan
+from trainer.plan_tables import format_pace, format_subject
 from trainer.state import make_state
 from trainer.throughput import Setting, as_set, changed, make_batch, make_call
 
@@ -205,6 +207,21 @@ def test_the_readmes_presets_fit_their_cards(name, rows, tmp_path):
         needed = found.fixed + data.batch_size * pixels * found.per_slice
         assert needed < CARDS[card] - ALLOWANCE
         assert needed / GIB == pytest.approx(stated[name], rel=0.1)
+
+
+def test_what_can_not_be_planned_is_told(generative_config, tmp_path):
+    config = load_config(generative_config)
+    with pytest.raises(ValueError, match="--plan: measures one process"):
+        make_plan(config, None, Process(torch.device("cpu"), 0, 2))
+    missing = changed(config, model={"baseline": tmp_path / "gone"})
+    assert resolved(missing) == missing
+    assert resolved(config).model.model_dump()["cascade"]["blocks"] == 2  # of the baseline's run
+    state = make_state(resolved(config), CPU, pretrained=False)
+    counts = count_parameters(state, "generative")
+    assert counts["discriminator"][0] > 0
+    found = Plan(missing, CPU.device, counts, ([], []), (1, 2, 3), {}, [], {"failed": "why not"}, 0, [])
+    assert f"{tmp_path / 'gone'}, whose baseline it starts from, is not there" in format_subject(found)
+    assert format_pace(found).endswith("not measured: why not")
 
 
 def test_training_needs_a_folder(config_path, capsys):

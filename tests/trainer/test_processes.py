@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.distributed import HashStore
 
 from config.load import load_config
 from fastmri.dataset import collate
@@ -23,6 +25,8 @@ from tests.trainer.test_train import STOPPED, equal, stop_after, weights
 from trainer import distributed
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
+from trainer.loop import train
+from trainer.rendezvous import meet
 from trainer.state import make_state
 from trainer.step import train_step
 
@@ -144,6 +148,23 @@ def exchange() -> None:
 
 def test_gradients_become_their_mean_in_bf16_if_asked(tmp_path):
     run_on(2, tmp_path / "log", exchange)
+
+
+def test_who_does_not_come_is_not_waited_for_for_ever():
+    with pytest.raises(RuntimeError, match="1 of 2 processes did not come within 0 s"):
+        meet(HashStore(), 0, 2, 0.0)
+
+
+def train_apart(path: Path, out: Path) -> None:
+    process = distributed.find_process("cpu")
+    config = load_config(path, [*QUICK, SHARED_BY[2]])
+    with distributed.group(process), pytest.raises(ValueError, match="a folder that all processes share"):
+        train(config, out / str(process.rank), process)
+
+
+def test_processes_that_see_different_folders_do_not_train(config, both, tmp_path):
+    shutil.copytree(both[0], tmp_path / "0")
+    run_on(2, tmp_path / "log", train_apart, config, tmp_path)
 
 
 def test_two_processes_validate_and_reconstruct_as_one(both, tiny_data, tmp_path):

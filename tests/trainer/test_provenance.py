@@ -5,7 +5,7 @@ import shlex
 import torch
 
 from main import main
-from trainer.provenance import read_commands
+from trainer.provenance import read_commands, revision
 
 
 def test_train_and_validate_record_how_they_were_called(tiny_run, tmp_path):
@@ -19,6 +19,11 @@ def test_train_and_validate_record_how_they_were_called(tiny_run, tmp_path):
     assert "cores" in validated["machine"]
     (trained,) = read_commands(tiny_run)
     assert shlex.split(trained["command"])[2] == "train"
+
+
+def test_without_git_there_is_no_revision(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert revision() is None
 
 
 def test_a_half_written_line_is_passed_over(tmp_path):

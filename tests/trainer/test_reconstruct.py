@@ -140,6 +140,20 @@ def test_what_a_user_can_mend_is_told(tiny_run, source, tmp_path, capsys, argume
     assert message in capsys.readouterr().err
 
 
+def test_a_file_that_is_not_finite_or_states_no_acceleration_is_told(tiny_run, source, tmp_path, capsys):
+    command = ["reconstruct", str(tiny_run), str(source), str(tmp_path / "out")]
+    with h5py.File(source, "r+") as file:
+        file["mask"] = np.arange(48) % 4 == 0
+        file.attrs["acceleration"] = 0
+    assert main(command) == 2
+    assert "attribute acceleration must be from 1 to 8192, is 0" in capsys.readouterr().err
+    with h5py.File(source, "r+") as file:
+        file.attrs["acceleration"] = 4
+        file["kspace"][1, 3, 24] = np.inf
+    assert main(command) == 2
+    assert "kspace is NaN or infinite in slice" in capsys.readouterr().err
+
+
 def test_inputs_are_never_overwritten(tiny_run, source, tmp_path, capsys):
     before = source.read_bytes()
     assert main(["reconstruct", str(tiny_run), str(source), str(source.parent)]) == 2

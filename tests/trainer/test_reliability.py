@@ -87,6 +87,11 @@ def test_runs_that_tell_nothing_are_left_out(found):
     assert found[1].calibrated is None
 
 
+def test_places_that_no_acceleration_takes_are_empty(found):
+    figure = reliability_figure([found[0]._replace(acceleration=2 + k) for k in range(5)])
+    assert [axis.axison for axis in figure.axes] == [True] * 5 + [False] * 3
+
+
 def test_the_figure_has_the_curve_and_the_calibrated_point_at_its_level(found):
     figure = reliability_figure(found)
     panels = {axis.get_title(): axis for axis in figure.axes}

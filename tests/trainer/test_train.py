@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -211,6 +212,14 @@ def test_what_a_user_can_mend_is_told_in_a_line(config, tmp_path, capsys, overri
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_data_without_a_truth_can_not_be_trained_on(config, tmp_path, capsys):
+    path = write_tiny_volume(tmp_path / "file1.h5")
+    with h5py.File(path, "r+") as file:
+        file["mask"] = np.arange(48) % 4 == 0
+    assert main(["train", str(config), f"data.train={tmp_path}", "--out", str(tmp_path / "run")]) == 2
+    assert "none of 1 volumes is fully sampled and has a target" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -41,6 +41,11 @@ def test_calibrated_intervals_and_bounds_hold_on_other_volumes(honest):
         assert found.factor == pytest.approx(expected, rel=0.05)
 
 
+def test_what_no_interval_holds_is_told():
+    with pytest.raises(ValueError, match="x8: no interval holds 90% of the truth on 20 volumes"):
+        calibrate([made_up(k, honest=1e-9) for k in range(20)], LEVEL)
+
+
 def test_overconfidence_is_paid_by_wider_intervals():
     honest, boasting = (calibrate([made_up(k, h) for k in range(20)], LEVEL) for h in (1.0, 0.5))
     assert boasting.factor == pytest.approx(2 * honest.factor, rel=0.05)
@@ -106,10 +111,23 @@ def test_calibrate_validate_and_reconstruct(run, held_out, tiny_data, tmp_path, 
         assert file["psnr_bound"].shape == (3,)
         assert file.attrs["level"] == 0.75
         assert file.attrs["interval_factor"] == stored["accelerations"]["4"]["factor"]
+    assert main([*ask[:-1], "8", "--samples", "4"]) == 0
+    assert f"{source.name}: PSNR of the mean at least" in capsys.readouterr().err
+    assert main([*ask[:-1], "6", "--samples", "4"]) == 0  # which is not calibrated
+    assert "PSNR of the mean" not in capsys.readouterr().err
+    with h5py.File(tmp_path / "out" / source.name) as file:
+        assert "psnr_bound" not in file
     assert main([*ask, "--samples", "2"]) == 0
     assert "is not used: it is of samples 4, not 2" in capsys.readouterr().err
     with h5py.File(tmp_path / "out" / source.name) as file:
         assert "psnr_bound" not in file
+
+
+def test_a_damaged_calibration_is_named(run, tmp_path, capsys):
+    own = shutil.copytree(run, tmp_path / "run")
+    (own / "calibration.json").write_text("{}")
+    assert main(["validate", str(own)]) == 2
+    assert "calibration.json: not a calibration of this program (KeyError)" in capsys.readouterr().err
 
 
 def test_what_can_not_be_calibrated_is_told(run, tiny_run, held_out, capsys):
