@@ -79,10 +79,9 @@ def test_whatever_ends_a_command_is_told_in_a_line_unless_it_is_our_fault(
     fault, code, told, monkeypatch, capsys
 ):
     def fail(**options) -> int:
-        """end"""
         raise fault
 
-    monkeypatch.setitem(program.COMMANDS, "check", program.COMMANDS["check"]._replace(run=fail))
+    monkeypatch.setattr(program.COMMANDS["check"], "run", fail)
     if code is None:
         with pytest.raises(type(fault)):
             program.main(["check", "x"])
