@@ -7,7 +7,8 @@ nothing of gains: the network would undo them.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from config.schema import Config
 from custom_nn.gains import BandTable
 from custom_nn.wavelets import band_count, wavelets
 from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate, to_device
+from fastmri.image import image_size
 from fastmri.physics import zero_filled
 from fastmri.posterior import law, spread_ratio, squared_errors
 from fastmri.slices import SliceBatch
@@ -26,14 +28,20 @@ from trainer.data import mask_settings
 from trainer.distributed import Process, add_up
 from trainer.draws import evaluation_draws
 from trainer.log import History
-from trainer.objectives import turned
+from trainer.objectives import magnitude, turned
 from trainer.state import State
 
 PARTS = ("in_phase", "quadrature")
 FARTHEST = 10.0  # what a tuning makes of a spread that is wrong by more: the first are of nearly no samples
-GAINS = (0.1, 8.0)  # what is not yet learned must not be amplified without end
+GAINS = (1 / 3, 3.0)  # of what is drawn too faint the mean is wrong too, and grows as much
 SETTLING = 6  # tunings of the gains: bands overlap, so none is right at once
-Gaps = dict[int, Tensor]  # dB by acceleration, float64 (bands, 2): in phase and in quadrature
+
+
+class Gaps(NamedTuple):
+    """What the mean of samples gains on one in dB."""
+
+    image: Tensor  # float64 scalar, of magnitudes: of PSNR
+    bands: Tensor  # float64 (bands, 2): in phase and in quadrature
 
 
 def tuning_batches(config: Config, volumes: list[Volume], process: Process) -> list[SliceBatch]:
@@ -60,41 +68,50 @@ def _evenly(stop: int, count: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def band_gaps(model: nn.Module, batches: Iterable[SliceBatch], config: Config, process: Process) -> Gaps:
-    """What the mean of P = `validate.samples` samples gains on one in each band, over all processes.
+def measure_gaps(
+    model: nn.Module, batches: Iterable[SliceBatch], config: Config, process: Process
+) -> dict[int, Gaps]:
+    """By acceleration, mean over volumes, over all processes.
 
-    10 log10 of the squared error of one sample over that of the mean. Of the complex image, in phase and in
-    quadrature by themselves: anatomy is in phase, and what is unknown of it is stronger, and rarer. Errors
-    are taken over the volume's, so that each volume counts alike, as it does in a mean of PSNRs.
+    10 log10 of the squared error of one sample over that of the mean of P = `validate.samples`. Bands are of
+    the complex image, in phase and in quadrature by themselves: anatomy is in phase, and what is unknown of
+    it is stronger, and rarer.
     """
-    accelerations, counts = config.masks.accelerations, [1, _samples(config)]
-    shape = (len(accelerations), band_count(config.loss.octaves), len(PARTS), len(counts))
-    errors = torch.zeros(shape, dtype=torch.float64, device=process.device)
+    accelerations, bands = config.masks.accelerations, band_count(config.loss.octaves)
+    shape = len(accelerations), 2 + bands * len(PARTS)  # how many volumes, and sums over them
+    found = torch.zeros(shape, dtype=torch.float64, device=process.device)
     for batch in batches:
         batch = to_device(batch, process.device)
-        samples, truth = band_images(model, batch, config)
-        pairs = zip(samples.flatten(0, 1), truth.flatten(0, 1), strict=True)
-        found = torch.stack([squared_errors(*pair, counts) for pair in pairs]).view(shape[1:])
-        errors[accelerations.index(batch.acceleration[0])] += found / found[..., -1].sum().clamp(min=1e-30)
-    one, mean = add_up(errors, process).clamp(min=1e-30).cpu().unbind(-1)
-    return dict(zip(accelerations, 10 * (one / mean).log10(), strict=True))
+        pairs = drawn_bands(model, batch, config)
+        errors = torch.stack([squared_errors(*pair, [1, _samples(config)]) for pair in pairs])
+        one, mean = errors.clamp(min=1e-30).unbind(-1)
+        gaps = 10 * (one / mean).log10()
+        found[accelerations.index(batch.acceleration[0])] += torch.cat([gaps.new_ones(1), gaps])
+    counted = add_up(found, process).cpu()
+    means = counted[:, 1:] / counted[:, :1]
+    return {
+        r: Gaps(row[0], row[1:].view(bands, len(PARTS))) for r, row in zip(accelerations, means, strict=True)
+    }
 
 
 def _samples(config: Config) -> int:
     return max(config.draws, 2)  # one alone has no spread
 
 
-def band_images(model: nn.Module, batch: SliceBatch, config: Config) -> tuple[Tensor, Tensor]:
-    """Samples (bands, 2, P, N, h, w) and truth (bands, 2, N, h, w), in phase and in quadrature."""
+def drawn_bands(model: nn.Module, batch: SliceBatch, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
+    """Samples (P, N, ..., h, w) and truth alike: of magnitudes, then of each band and part of it."""
     assert batch.kspace is not None
+    assert batch.target is not None
     draws = evaluation_draws(model, batch, config.seed, _samples(config))
     images = [zero_filled(batch.kspace), *(draw.image for draw in draws)]
+    truth, *samples = (magnitude(image, image_size(batch.target)) for image in images)
+    yield torch.stack(samples), truth
     bands = wavelets(torch.stack(turned(images, batch)), config.loss.octaves)
-    parts = bands.movedim(3, 1)
-    return parts[:, :, 1:], parts[:, :, 0]
+    for part in bands.movedim(3, 1).flatten(0, 1):
+        yield part[1:], part[0]
 
 
-def tune_betas(betas: BandTable, gaps: Gaps, config: Config) -> None:
+def tune_betas(betas: BandTable, gaps: dict[int, Gaps], config: Config) -> None:
     """Move betas until samples are learned that differ as a posterior's would.
 
     beta += rate (PSNR_1 + law - PSNR_P), rcGAN's rule (arXiv 2210.13389, eq. 15), for every acceleration and
@@ -103,16 +120,20 @@ def tune_betas(betas: BandTable, gaps: Gaps, config: Config) -> None:
     """
     highest = 0.9 * math.sqrt(config.loss.samples + 1)
     for acceleration, gap in gaps.items():
-        missing = law(_samples(config)) - gap
+        missing = law(_samples(config)) - gap.bands
         beta = torch.tensor(betas[acceleration]) + config.loss.beta_rate * missing
         betas[acceleration] = beta.clamp(0, highest).tolist()
 
 
-def tune_gains(gains: BandTable, gaps: Gaps, config: Config) -> None:
-    """Make up what is missing of the spread that is drawn, or a part of that."""
+def tune_gains(gains: BandTable, gaps: dict[int, Gaps], config: Config) -> None:
+    """Make up what is missing of the spread that is drawn, or a part of that.
+
+    In the image, and there to the same part in every band: errors of magnitudes are not those of bands.
+    """
     for acceleration, gap in gaps.items():
-        spread = spread_ratio(gap, _samples(config)).clamp(1 / FARTHEST, FARTHEST)
-        gain = torch.tensor(gains[acceleration]) * spread ** (-config.loss.gain_rate / 2)
+        image, bands = (spread_ratio(x, _samples(config)).clamp(1 / FARTHEST, FARTHEST) for x in gap)
+        wrong = image * bands / bands.log().mean().exp()
+        gain = torch.tensor(gains[acceleration]) * wrong ** (-config.loss.gain_rate / 2)
         gains[acceleration] = gain.clamp(*GAINS).tolist()
 
 
@@ -121,10 +142,10 @@ def tune_step(
 ) -> None:
     """Tune betas by the averaged weights."""
     set_gains(state.average, {})
-    gaps = band_gaps(state.average, batches, config, process)
+    gaps = measure_gaps(state.average, batches, config, process)
     tune_betas(state.betas, gaps, config)
     if history is not None:
-        history.write(state.step, "tune", _figures("gap", gaps) | _figures("beta", state.betas))
+        history.write(state.step, "tune", _gap_figures(gaps) | _figures("beta", state.betas))
 
 
 def settle_step(
@@ -132,19 +153,24 @@ def settle_step(
 ) -> None:
     """Tune gains until the averaged weights with them obey the law, as far as they can."""
     set_gains(state.average, state.gains)
-    gaps = band_gaps(state.average, batches, config, process)
+    gaps = measure_gaps(state.average, batches, config, process)
     for _ in range(SETTLING):
         tune_gains(state.gains, gaps, config)
         set_gains(state.average, state.gains)
-        gaps = band_gaps(state.average, batches, config, process)
+        gaps = measure_gaps(state.average, batches, config, process)
     if history is not None:
-        history.write(state.step, "settle", _figures("gap", gaps) | _figures("gain", state.gains))
+        history.write(state.step, "settle", _gap_figures(gaps) | _figures("gain", state.gains))
 
 
-def _figures(name: str, table: BandTable | Gaps) -> dict[str, float]:
+def _gap_figures(gaps: dict[int, Gaps]) -> dict[str, float]:
+    images = {f"gap_x{r}_image": float(gap.image) for r, gap in gaps.items()}
+    return images | _figures("gap", {r: gap.bands.tolist() for r, gap in gaps.items()})
+
+
+def _figures(name: str, table: BandTable) -> dict[str, float]:
     """By name, acceleration and band, from fine to coarse."""
     return {
-        f"{name}_x{r}_band{band}_{part}": float(value)
+        f"{name}_x{r}_band{band}_{part}": value
         for r, row in table.items()
         for band, pair in enumerate(row)
         for part, value in zip(PARTS, pair, strict=True)

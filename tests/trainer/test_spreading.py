@@ -17,7 +17,7 @@ from tests.trainer.conftest import TINY
 from tests.trainer.test_objectives import batch_of
 from trainer.data import find_volumes
 from trainer.distributed import Process
-from trainer.spreading import Gaps, band_gaps, tune_betas, tune_gains, tuning_batches
+from trainer.spreading import Gaps, measure_gaps, tune_betas, tune_gains, tuning_batches
 
 ALONE = Process(torch.device("cpu"))
 SAMPLES = 8
@@ -54,7 +54,11 @@ def scene_gaps(wide: float) -> list[float]:
     scene = GaussianScene(16)
     image, measured = scene.draw(20000)
     model = Exact(scene, wide)
-    return band_gaps(model, [batch_of(image, measured, scene.mask)], config(), ALONE)[4].flatten().tolist()
+    return (
+        measure_gaps(model, [batch_of(image, measured, scene.mask)], config(), ALONE)[4]
+        .bands.flatten()
+        .tolist()
+    )
 
 
 def test_exact_samples_obey_the_law_in_every_band():
@@ -84,25 +88,36 @@ def ones() -> BandTable:
     return {4: [[1.0, 1.0]], 8: [[1.0, 1.0]]}
 
 
-def gaps(first: float, second: float) -> Gaps:
-    return {4: torch.tensor([[first, LAW]]).double(), 8: torch.tensor([[second, LAW]]).double()}
+def gaps(first: float, second: float, image: float = LAW) -> dict[int, Gaps]:
+    whole = torch.tensor(image).double()
+    return {r: Gaps(whole, torch.tensor([[gap, LAW]]).double()) for r, gap in ((4, first), (8, second))}
 
 
-@pytest.mark.parametrize("wrong", [0.3, 3.0])
-def test_gains_mend_a_wrong_spread_in_a_few_tunings(wrong):
-    """Of samples that differ `wrong` times too much, and would be amplified without end if they didn't."""
+def gap_of(spread: float) -> float:
+    return 10 * math.log10((1 + spread**2) / (1 + spread**2 / SAMPLES))
+
+
+@pytest.mark.parametrize(("fine", "coarse"), [(0.6, 2.0), (1.7, 0.5), (0.5, 0.5)])
+def test_gains_mend_a_wrong_spread_of_the_image_and_make_it_alike_in_all_bands(fine, coarse):
     gains = ones()
-    for _ in range(8):
-        spread = (wrong * gains[4][0][0]) ** 2
-        now = 10 * math.log10((1 + spread) / (1 + spread / SAMPLES))
-        tune_gains(gains, gaps(now, 0.0), config(gain_rate=0.5))
-    assert gains[4][0] == pytest.approx([1 / wrong, 1.0], rel=0.05)
-    assert gains[8][0][0] == 8
+    for _ in range(30):
+        drawn = fine * gains[4][0][0], coarse * gains[4][0][1]
+        whole = math.sqrt((drawn[0] ** 2 + 3 * drawn[1] ** 2) / 4)
+        found = Gaps(*(torch.tensor(x).double() for x in (gap_of(whole), [[gap_of(x) for x in drawn]])))
+        tune_gains(gains, {4: found}, config(gain_rate=0.7))
+    assert gains[4][0] == pytest.approx([1 / fine, 1 / coarse], rel=0.02)
+
+
+def test_nothing_is_amplified_without_end():
+    gains = ones()
+    for _ in range(30):
+        tune_gains(gains, gaps(0.0, 9.0, image=0.0), config(gain_rate=0.7))
+    assert gains[4] == [[3.0, 3.0]]
 
 
 def test_without_a_rate_nothing_is_made_up():
     gains = ones()
-    tune_gains(gains, gaps(0.0, 9.0), config(gain_rate=0))
+    tune_gains(gains, gaps(0.0, 9.0, image=0.0), config(gain_rate=0))
     assert gains == ones()
 
 
