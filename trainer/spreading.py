@@ -34,7 +34,8 @@ from trainer.state import State
 PARTS = ("in_phase", "quadrature")
 FARTHEST = 10.0  # what a tuning makes of a spread that is wrong by more: the first are of nearly no samples
 GAINS = (1 / 3, 3.0)  # of what is drawn too faint the mean is wrong too, and grows as much
-SETTLING = 6  # tunings of the gains: bands overlap, so none is right at once
+HIGHEST_LEVEL = 1.5  # variance of all bands over what each by itself should have
+SETTLING = 8  # tunings of the gains: bands overlap, so none is right at once
 
 
 class Gaps(NamedTuple):
@@ -125,15 +126,19 @@ def tune_betas(betas: BandTable, gaps: dict[int, Gaps], config: Config) -> None:
         betas[acceleration] = beta.clamp(0, highest).tolist()
 
 
-def tune_gains(gains: BandTable, gaps: dict[int, Gaps], config: Config) -> None:
+def tune_gains(gains: BandTable, levels: dict[int, float], gaps: dict[int, Gaps], config: Config) -> None:
     """Make up what is missing of the spread that is drawn, or a part of that.
 
-    In the image, and there to the same part in every band: errors of magnitudes are not those of bands.
+    A level for all bands of an acceleration is moved until the image obeys the law, because errors of
+    magnitudes are not those of bands; not far, because where some bands can't reach it, others must not stand
+    in for them.
     """
+    rate, samples = config.loss.gain_rate, _samples(config)
     for acceleration, gap in gaps.items():
-        image, bands = (spread_ratio(x, _samples(config)).clamp(1 / FARTHEST, FARTHEST) for x in gap)
-        wrong = image * bands / bands.log().mean().exp()
-        gain = torch.tensor(gains[acceleration]) * wrong ** (-config.loss.gain_rate / 2)
+        image, bands = (spread_ratio(x, samples).clamp(1 / FARTHEST, FARTHEST) for x in gap)
+        level = levels[acceleration] * float(image) ** -rate
+        levels[acceleration] = min(max(level, 1 / HIGHEST_LEVEL), HIGHEST_LEVEL)
+        gain = torch.tensor(gains[acceleration]) * (bands / levels[acceleration]) ** (-rate / 2)
         gains[acceleration] = gain.clamp(*GAINS).tolist()
 
 
@@ -153,9 +158,9 @@ def settle_step(
 ) -> None:
     """Tune gains until the averaged weights with them obey the law, as far as they can."""
     set_gains(state.average, state.gains)
-    gaps = measure_gaps(state.average, batches, config, process)
+    gaps, levels = measure_gaps(state.average, batches, config, process), dict.fromkeys(state.gains, 1.0)
     for _ in range(SETTLING):
-        tune_gains(state.gains, gaps, config)
+        tune_gains(state.gains, levels, gaps, config)
         set_gains(state.average, state.gains)
         gaps = measure_gaps(state.average, batches, config, process)
     if history is not None:

@@ -98,26 +98,29 @@ def gap_of(spread: float) -> float:
 
 
 @pytest.mark.parametrize(("fine", "coarse"), [(0.6, 2.0), (1.7, 0.5), (0.5, 0.5)])
-def test_gains_mend_a_wrong_spread_of_the_image_and_make_it_alike_in_all_bands(fine, coarse):
-    gains = ones()
-    for _ in range(30):
+@pytest.mark.parametrize("image", [0.9, 1.1])
+def test_gains_mend_a_wrong_spread_of_the_image_and_make_it_alike_in_all_bands(fine, coarse, image):
+    """`image`: what magnitudes make of the spread that all bands have."""
+    gains, levels = ones(), {4: 1.0}
+    for _ in range(40):
         drawn = fine * gains[4][0][0], coarse * gains[4][0][1]
-        whole = math.sqrt((drawn[0] ** 2 + 3 * drawn[1] ** 2) / 4)
+        whole = image * math.sqrt((drawn[0] ** 2 + 3 * drawn[1] ** 2) / 4)
         found = Gaps(*(torch.tensor(x).double() for x in (gap_of(whole), [[gap_of(x) for x in drawn]])))
-        tune_gains(gains, {4: found}, config(gain_rate=0.7))
-    assert gains[4][0] == pytest.approx([1 / fine, 1 / coarse], rel=0.02)
+        tune_gains(gains, levels, {4: found}, config(gain_rate=0.7))
+    assert gains[4][0] == pytest.approx([1 / fine / image, 1 / coarse / image], rel=0.02)
 
 
 def test_nothing_is_amplified_without_end():
-    gains = ones()
+    gains, levels = ones(), {4: 1.0, 8: 1.0}
     for _ in range(30):
-        tune_gains(gains, gaps(0.0, 9.0, image=0.0), config(gain_rate=0.7))
-    assert gains[4] == [[3.0, 3.0]]
+        tune_gains(gains, levels, gaps(0.0, 9.0, image=0.0), config(gain_rate=0.7))
+    assert gains[4][0][0] == 3
+    assert levels == {4: 1.5, 8: 1.5}
 
 
 def test_without_a_rate_nothing_is_made_up():
     gains = ones()
-    tune_gains(gains, gaps(0.0, 9.0, image=0.0), config(gain_rate=0))
+    tune_gains(gains, {4: 1.0, 8: 1.0}, gaps(0.0, 9.0, image=0.0), config(gain_rate=0))
     assert gains == ones()
 
 
