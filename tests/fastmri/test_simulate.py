@@ -173,8 +173,9 @@ def test_the_kneecap_is_in_front_between_dark_tendons_and_beyond_the_leg_is_air(
         center_crop(torch.from_numpy(where[::step, ::step].copy()), (64, 64)).numpy()
         for where in (patella < -5, (tendons > 0.99) & (patella > 2))
     )
-    front, air = noiseless("CORPD_FBK", depths=(38.0, 200.0)).target
+    front, back, air = noiseless("CORPD_FBK", depths=(38.0, -75.0, 200.0)).target
     assert front[tendon].mean() < 0.4 * front[marrow].mean()
+    assert 0 < back.mean() < 0.1 * front.mean()  # skin and fat behind the joint
     assert not air.any()
 
 

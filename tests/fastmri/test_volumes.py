@@ -121,6 +121,11 @@ def test_a_mask_of_another_length_is_named(path):
         read_mask(path)
 
 
+def test_a_mask_that_is_not_there_is_named(path):
+    with pytest.raises(ValueError, match=r"file1000001\.h5: no dataset 'mask'"):
+        read_mask(path)
+
+
 def test_a_volume_too_small_for_the_metrics_is_named(tmp_path):
     with pytest.raises(
         ValueError, match=r"11 pixels a side are needed, kspace is \(20, 48\), its image \(10"

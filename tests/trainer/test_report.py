@@ -131,6 +131,12 @@ def test_every_page_warns_and_figures_are_there(paper, figures):
     assert sum(len(page.images) for page in paper.pages) == len(list(figures.glob("*.png")))
 
 
+def test_without_figures_they_are_drawn_for_the_report_alone(runs, tmp_path):
+    assert main(["report", str(runs / "cascade"), "--out", str(tmp_path / "report.pdf")]) == 0
+    assert sum(len(page.images) for page in PdfReader(tmp_path / "report.pdf").pages) >= 3
+    assert [path.name for path in tmp_path.iterdir()] == ["report.pdf"]
+
+
 def test_commands_options_and_the_control_are_told(paper, runs):
     text = words(paper).replace(" ", "")
     assert f"validate{runs / 'cascade'}'validate.methods=[low_pass,donor]'".replace(" ", "") in text
