@@ -14,6 +14,10 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_runs(parser: argparse.ArgumentParser, about: str) -> None:
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help=about)
+
+
 def add_overrides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="a.b=value", help="options, such as train.steps=1000")
 

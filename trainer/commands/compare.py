@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from trainer.commands.arguments import add_device, at_least
+from trainer.commands.arguments import add_device, add_runs, at_least
 from trainer.commands.console import console
 
 EXAMPLES = [
@@ -13,13 +13,7 @@ EXAMPLES = [
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "runs",
-        type=Path,
-        nargs="+",
-        metavar="RUN",
-        help="run directories; tables are of the first minus others",
-    )
+    add_runs(parser, "run directories; tables are of the first minus others")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", required=True, help="folder for figures and tables"
     )

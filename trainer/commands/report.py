@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from trainer.commands.arguments import add_device
+from trainer.commands.arguments import add_device, add_runs
 from trainer.commands.console import console
 
 EXAMPLES = [
@@ -15,13 +15,7 @@ EXAMPLES = [
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "runs",
-        type=Path,
-        nargs="+",
-        metavar="RUN",
-        help="validated run directories, the one that leads first",
-    )
+    add_runs(parser, "validated run directories, the one that leads first")
     parser.add_argument("--out", type=Path, metavar="FILE", required=True, help="the PDF")
     parser.add_argument(
         "--ablations",
