@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from config.schema import Config
 from custom_nn.gains import BandTable
+from custom_nn.generative import Generative
 from custom_nn.wavelets import band_count, wavelets
 from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate, to_device
 from fastmri.image import image_size
@@ -157,6 +158,8 @@ def settle_step(
     state: State, batches: list[SliceBatch], config: Config, history: History | None, process: Process
 ) -> None:
     """Tune gains until the averaged weights with them obey the law, as far as they can."""
+    if not (config.loss.gain_rate and isinstance(state.average, Generative)):
+        return  # nothing would come of it
     set_gains(state.average, state.gains)
     gaps, levels = measure_gaps(state.average, batches, config, process), dict.fromkeys(state.gains, 1.0)
     for _ in range(SETTLING):
