@@ -286,6 +286,10 @@ class Train(Options):
         "off", description="torch.compile of the network, a minute at the start; reduce-overhead: as CUDA "
         "graphs. Where it fails, training goes on without"
     )  # fmt: skip
+    cuda_graphs: bool = Field(
+        True, description="replay a step as a CUDA graph, one by shape, where there is memory for it: a GPU "
+        "need not wait for thousands of launches; the same weights"
+    )  # fmt: skip
     checkpoint_blocks: bool = Field(
         False, description="keep a cascade's images alone for the gradient and compute each block twice: "
         "less memory, a third slower; the same weights"

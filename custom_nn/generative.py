@@ -16,7 +16,6 @@ from custom_nn.gains import BandGains
 from custom_nn.latent import Gaussian, Guidance, gaussian, kl_divergence
 from custom_nn.layers import to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
-from custom_nn.replay import Replay
 from custom_nn.texture import Features, MappingNetwork, TextureDecoder, texture_units
 from fastmri.image import pad_to_multiple
 from fastmri.physics import (
@@ -79,7 +78,6 @@ class Generative(nn.Module):
         self.proxy = Proxy(proxy_weights, tokens * latent)
         self.latent_shape = (tokens, latent)
         self.gains: BandGains | None = None  # of a trained model, see `trainer.spreading`
-        self._replayed = Replay(self._mean)
         self.to(memory_format=torch.channels_last)
 
     def forward(
@@ -99,7 +97,7 @@ class Generative(nn.Module):
         """What all samples of these data share: the baseline's image, and what the texture is told."""
         scale = measured_scale(masked_kspace) if scale is None else scale
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            baseline = self._replayed(masked_kspace, mask, scale)
+            baseline = self.baseline(masked_kspace, mask, None, scale).image / scale
         measured = middle_slice(masked_kspace) / scale
         zero = zero_filled(measured)
         phase = smooth_phase(baseline.detach())
@@ -127,10 +125,6 @@ class Generative(nn.Module):
         image = self._draw(latent, posterior.sample(noise), mask, lambda shape: truth.real.new_zeros(shape))
         texture = (to_channels(image) - to_channels(truth)).abs().mean()
         return Guidance(kl_divergence(posterior, latent.prior), texture)
-
-    def _mean(self, masked_kspace: Tensor, mask: Tensor, scale: Tensor) -> Tensor:
-        """x_mmse in units of the scaled input; the baseline draws no noise."""
-        return self.baseline(masked_kspace, mask, None, scale).image / scale
 
     def _draw(self, condition: Condition, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
         """The baseline with one texture, complex64 (N, 1, H, W)."""

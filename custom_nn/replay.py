@@ -1,81 +1,118 @@
-"""Functions of tensors without gradients, replayed as CUDA graphs: one launch in place of a thousand."""
+"""Functions of tensors replayed as CUDA graphs: one launch in place of thousands."""
 
 import copy
 from collections import Counter
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from loguru import logger
 from torch import Tensor
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 MEETINGS = 2  # calls of a shape before it is worth a graph
-MOST_GRAPHS = 24  # each keeps the memory of its intermediate results
+MOST_GRAPHS = 24
 
 
 class _Recording(NamedTuple):
     graph: "torch.cuda.CUDAGraph"
     inputs: list[Tensor]  # where the graph reads, and where it writes
-    output: Tensor
+    outputs: list[Tensor | None]
+    structure: TreeSpec  # of what the function gives
 
 
 class Replay:
     """`function`, of CUDA tensors, as it is; from the third call of the same shapes on, by its CUDA graph.
 
-    Only without gradients, and only for a function whose kernels its inputs' shapes determine; the weights it
-    uses may change in place. Elsewhere, and if a recording fails, which is told once, the function is called.
+    Only where gradients are off (they may be on within), and only for a function whose kernels its inputs'
+    shapes determine: it waits for nothing, gives tensors or None, nested as one likes, and draws noise from
+    torch's own generator, if at all. Weights it uses may change in place. Elsewhere it is called, as it is if
+    a recording fails, or would need memory that is not free; either is told once.
     """
 
-    def __init__(self, function: Callable[..., Tensor]):
+    def __init__(self, function: Callable[..., Any], works: bool = True):
         self.function = function
         self.recordings: dict[tuple, _Recording] = {}
         self.met: Counter[tuple] = Counter()
-        self.works = True
+        self.works = works  # and more may be recorded
 
     def __deepcopy__(self, memo: dict) -> "Replay":
-        return Replay(copy.deepcopy(self.function, memo))
+        return Replay(copy.deepcopy(self.function, memo), self.works)
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        if not (self.works and inputs[0].is_cuda) or torch.is_grad_enabled():
+    def __call__(self, *inputs: Tensor) -> Any:
+        apart = not inputs[0].is_cuda or torch.is_grad_enabled()
+        if apart or torch.cuda.is_current_stream_capturing():  # as a part of another recording
             return self.function(*inputs)
-        key = (torch.is_autocast_enabled("cuda"), *((x.shape, x.dtype) for x in inputs))
+        key = (_surroundings(), *((x.shape, x.dtype) for x in inputs))
         if key not in self.recordings:
             self.met[key] += 1
-            if self.met[key] <= MEETINGS or len(self.recordings) >= MOST_GRAPHS:
+            if not self.works or len(self.recordings) >= MOST_GRAPHS:
                 return self.function(*inputs)
+            if self.met[key] <= MEETINGS:
+                with self._aside():
+                    return self.function(*inputs)
             try:
-                self.recordings[key] = _record(self.function, inputs)
+                self.recordings[key] = self._record(inputs)
             except RuntimeError as error:
                 self.works = False
                 _end_of_capture()
                 logger.warning("no CUDA graphs, so slower: {}", str(error).splitlines()[0])
                 return self.function(*inputs)
-        recording = self.recordings[key]
-        for static, x in zip(recording.inputs, inputs, strict=True):
-            static.copy_(x)
-        recording.graph.replay()
-        return recording.output.clone()
+        return _play(self.recordings[key], inputs)
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """On the stream that is recorded later, for which libraries set themselves up meanwhile."""
+        now = torch.cuda.current_stream()
+        if not hasattr(self, "stream"):
+            self.stream, self.pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
+        self.stream.wait_stream(now)
+        with torch.cuda.stream(self.stream):
+            yield
+        now.wait_stream(self.stream)
+
+    def _record(self, inputs: tuple[Tensor, ...]) -> _Recording:
+        """Recordings share their memory: one is played at a time, and what it gives is copied at once."""
+        self._check_room()
+        static = [x.clone() for x in inputs]
+        enabled, kind = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+        graph = torch.cuda.CUDAGraph()
+        # a cast weight would grow old in autocast's cache; the loader's thread that pins memory may go on
+        # calling CUDA meanwhile
+        with (
+            torch.autocast("cuda", kind, enabled, cache_enabled=False),
+            torch.cuda.graph(graph, self.pool, self.stream, capture_error_mode="thread_local"),
+        ):
+            outputs, structure = tree_flatten(self.function(*static))
+        return _Recording(graph, static, outputs, structure)
+
+    def _check_room(self) -> None:
+        """Raises RuntimeError unless what its calls took is free once more."""
+        stream = self.stream.cuda_stream
+        segments = torch.cuda.memory_snapshot()
+        taken = sum(segment["total_size"] for segment in segments if segment["stream"] == stream)
+        if torch.cuda.mem_get_info()[0] < taken:
+            raise RuntimeError(f"they need {taken / 2**30:.1f} GiB more, and less is free")
+
+
+def _surroundings() -> tuple:
+    """What else decides which kernels are called."""
+    return torch.is_autocast_enabled("cuda"), torch.is_inference_mode_enabled()
+
+
+def _play(recording: _Recording, inputs: tuple[Tensor, ...]) -> Any:
+    """What the function gives for these inputs, in memory of its own."""
+    torch._foreach_copy_(recording.inputs, list(inputs))
+    recording.graph.replay()
+    given = [x for x in recording.outputs if x is not None]
+    fresh = [torch.empty_like(x) for x in given]
+    torch._foreach_copy_(fresh, given)
+    kept = iter(fresh)
+    return tree_unflatten([x if x is None else next(kept) for x in recording.outputs], recording.structure)
 
 
 def _end_of_capture() -> None:
     """Let the device's noise be drawn again: a recording that broke off leaves it as if that went on."""
     generator = torch.cuda.default_generators[torch.cuda.current_device()]
     generator.graphsafe_set_state(generator.clone_state())
-
-
-def _record(function: Callable[..., Tensor], inputs: tuple[Tensor, ...]) -> _Recording:
-    static = [x.clone() for x in inputs]
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    enabled, kind = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
-    with torch.autocast(
-        "cuda", kind, enabled, cache_enabled=False
-    ):  # a cast weight would grow old in a cache
-        with torch.cuda.stream(stream):
-            function(*static)  # libraries set themselves up for the stream
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        # the loader's thread that pins memory may go on calling CUDA meanwhile
-        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            output = function(*static)
-    return _Recording(graph, static, output)

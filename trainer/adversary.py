@@ -20,7 +20,7 @@ from fastmri.image import center_crop, image_size
 from fastmri.physics import middle_slice, zero_filled
 from fastmri.slices import SliceBatch
 from trainer.distributed import Process
-from trainer.optimizer import make_optimizer
+from trainer.optimizer import Gradients, gradients_of, make_optimizer
 
 
 @dataclass
@@ -61,10 +61,10 @@ def adversarial_term(adversary: Adversary, image: Tensor, batch: SliceBatch, opt
     return generator_loss(logits, options.loss)
 
 
-def discriminator_gradient(
-    adversary: Adversary, image: Tensor, batch: SliceBatch, weight: float, noise: Noise, options: Adversarial
-) -> dict[str, Tensor]:
-    """Add its gradient, `weight` times, on the truth and a drawn image (N, 1, h, W); gives losses by name."""
+def discriminator_gradients(
+    adversary: Adversary, image: Tensor, batch: SliceBatch, share: Tensor, noise: Noise, options: Adversarial
+) -> tuple[dict[str, Tensor], Gradients]:
+    """Its losses by name on the truth and a drawn image (N, 1, h, W), and its gradients, `share` times."""
     assert batch.kspace is not None
     network = adversary.discriminator.requires_grad_(True)
     condition = _seen(zero_filled(middle_slice(batch.masked_kspace)), batch)
@@ -78,9 +78,9 @@ def discriminator_gradient(
         losses["penalty"] = r1_penalty(network, real, condition)
     if "penalty" in losses:
         total = total + options.penalty * losses["penalty"]
-    (weight * total).backward()
+    gradients = gradients_of(share * total, list(network.parameters()))
     network.requires_grad_(False)
-    return losses
+    return losses, gradients
 
 
 def _seen(image: Tensor, batch: SliceBatch) -> Tensor:

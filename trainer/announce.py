@@ -14,10 +14,10 @@ from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
 from trainer.distributed import Process
 from trainer.footprint import checkpoint_bytes, checkpoints_at_once, largest_slice, state_bytes
+from trainer.gradients import forward
 from trainer.memory import saved_for_backward
 from trainer.objectives import generator_terms
 from trainer.state import State
-from trainer.step import forward
 
 
 def announce(

@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Iterable
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -10,18 +9,15 @@ from torch import Tensor
 
 from config.schema import Config
 from custom_nn.model import parameter_count
-from custom_nn.models import Trained
 from custom_nn.replay import MEETINGS
 from fastmri.dataset import collate, to_device
-from fastmri.slices import Slice, SliceBatch
+from fastmri.slices import Slice
 from fastmri.volumes import Volume
-from trainer.adversary import Adversary, adversarial_term, discriminator_gradient
 from trainer.data import training_loader
 from trainer.distributed import Process
+from trainer.gradients import Weights, batch_gradients
 from trainer.memory import most_taken
-from trainer.objectives import generator_terms
 from trainer.state import State
-from trainer.step import forward
 from trainer.throughput import ENDLESS, changed
 
 ALLOWANCE = 2**30  # bytes of a card that tensors don't get: CUDA's own, scratch of its libraries, gaps
@@ -75,29 +71,15 @@ def _pass_bytes(state: State, sample: Slice, count: int, config: Config, bf16: b
     model, adversary = copy.deepcopy((state.model, state.adversary))
     model.train()
 
+    weights = Weights(*(torch.zeros(shape, device=device) for shape in ((1, 1, 1), (), ())))
+
     def block() -> None:
         # on CUDA until what is replayed as a graph was recorded, which keeps memory of its own
         for _ in range(MEETINGS + 2 if device.type == "cuda" else 1):
-            model.zero_grad(set_to_none=True)
-            _pass(model, adversary, batch, config, bf16)
+            batch_gradients(model, adversary, config, bf16, batch, weights)
 
     given = sum(value.nbytes for value in batch if isinstance(value, Tensor))
     return given + most_taken(block, device)
-
-
-def _pass(model: Trained, adversary: Adversary | None, batch: SliceBatch, config: Config, bf16: bool) -> None:
-    """Forward and backward as a step has them; the generator's weights stay."""
-    device = batch.mask.device
-    noise = partial(torch.randn, device=device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        draws, guidance = forward(model, batch, config, noise)
-    betas = torch.zeros(1, 1, 1, device=device)
-    total = generator_terms(draws, guidance, batch, config.loss, betas)["total"]
-    if adversary is not None:
-        total = total + adversarial_term(adversary, draws[0].image, batch, config.adversarial)
-    total.backward()
-    if adversary is not None:
-        discriminator_gradient(adversary, draws[0].image, batch, 1.0, noise, config.adversarial)
 
 
 def state_bytes(state: State) -> int:

@@ -9,9 +9,13 @@ from torch import Tensor
 from custom_nn.model import Noise
 
 
-def training_noise(seed: int, number: int, device: torch.device) -> Noise:
-    """Noise of one training batch, by its number; also seeds torch, so that dropout repeats with it."""
+def seed_noise(seed: int, number: int) -> None:
+    """Let torch draw what belongs to a training batch of this number: noise, and what dropout leaves."""
     torch.manual_seed(_seed(seed, 0, number))  # 0 as in `TrainingBatches`
+
+
+def device_noise(device: torch.device) -> Noise:
+    """Drawn by the device itself, from torch's generator."""
     return partial(torch.randn, device=device)
 
 

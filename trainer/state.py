@@ -18,6 +18,7 @@ from trainer import checkpoint
 from trainer.adversary import Adversary, make_adversary
 from trainer.band_tables import constant_table
 from trainer.distributed import Process, gather
+from trainer.gradients import BatchGradients
 from trainer.optimizer import make_optimizer
 from trainer.pretrained import load_pretrained
 
@@ -34,7 +35,13 @@ MAY_CHANGE: tuple[str, ...] = (
     "data.val",
 )
 MAY_CHANGE += ("train.validate_every", "train.save_every", "train.log_every")
-MAY_CHANGE += ("train.keep", "train.max_bad_steps", "train.compile", "train.checkpoint_blocks")
+MAY_CHANGE += (
+    "train.keep",
+    "train.max_bad_steps",
+    "train.compile",
+    "train.cuda_graphs",
+    "train.checkpoint_blocks",
+)
 MAY_CHANGE += ("train.accumulate",)  # told if a step has another number of slices then
 
 
@@ -46,6 +53,7 @@ class State:
     average: Trained  # what is evaluated
     optimizer: AdamW
     adversary: Adversary | None
+    gradients: BatchGradients
     betas: BandTable
     gains: BandTable
     world: int = 1  # processes that share a step
@@ -106,7 +114,9 @@ def make_state(config: Config, process: Process, pretrained: bool) -> State:
         constant_table(config.masks.accelerations, config.loss.octaves, value)
         for value in (config.loss.beta, 1.0)
     )
-    return State(model, average, optimizer, make_adversary(config, process), betas, gains, process.world)
+    adversary = make_adversary(config, process)
+    gradients = BatchGradients(model, adversary, config, process.device)
+    return State(model, average, optimizer, adversary, gradients, betas, gains, process.world)
 
 
 def last_checkpoint(out: Path) -> Path:

@@ -1,6 +1,6 @@
 """One step of training, the same for every model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 
 import torch
@@ -8,23 +8,20 @@ from torch import Tensor, nn
 
 from config.schema import Config
 from custom_nn.gains import BandTable
-from custom_nn.latent import Guidance
-from custom_nn.model import Noise, Reconstruction
-from custom_nn.models import Trained
 from fastmri.slices import SliceBatch
-from trainer.adversary import adversarial_term, adversarial_weight, discriminator_gradient
+from trainer.adversary import adversarial_weight
 from trainer.distributed import Process, average_gradients
-from trainer.draws import training_draws
-from trainer.noise import training_noise
-from trainer.objectives import generator_terms
-from trainer.optimizer import learning_rate, set_learning_rate, step_if_finite, update_average
+from trainer.gradients import Mark, Weights, unmarked
+from trainer.noise import seed_noise
+from trainer.optimizer import (
+    learning_rate,
+    set_gradients,
+    set_learning_rate,
+    step_if_finite,
+    trained_parameters,
+    update_average,
+)
 from trainer.state import State
-
-Mark = Callable[[str], None]  # told the name of a part of a step as soon as it was called
-
-
-def unmarked(part: str) -> None:
-    """Nobody asks how long the parts take."""
 
 
 def train_step(
@@ -35,23 +32,20 @@ def train_step(
     The generator, then its discriminator if it has one. The mean is over slices, however they are batched.
     """
     _start(state, config)
-    bf16 = config.train.bf16 and process.device.type == "cuda"
-    found, weights = [], [len(batch.fname) / config.data.batch_size for batch in batches]
-    for k, (batch, weight) in enumerate(zip(batches, weights, strict=True)):
-        noise = training_noise(config.seed, state.batches + k * process.world + process.rank, process.device)
-        with torch.autocast(process.device.type, torch.bfloat16, enabled=bf16):
-            draws, guidance = forward(state.model, batch, config, noise)
-        losses = generator_terms(draws, guidance, batch, config.loss, batch_betas(state.betas, batch))
-        losses |= generator_gradient(state, losses["total"], draws[0].image, batch, weight, config, mark)
-        if state.adversary is not None:
-            losses |= discriminator_gradient(
-                state.adversary, draws[0].image, batch, weight, noise, config.adversarial
-            )
-            mark("discriminator")
-        found.append({name: value.detach() for name, value in losses.items()})
-    norms = _update(state, sum(weights), config, process)
+    adversarial = adversarial_weight(state.step, config.adversarial)
+    shares = [len(batch.fname) / config.data.batch_size for batch in batches]
+    found = []
+    for k, (batch, share) in enumerate(zip(batches, shares, strict=True)):
+        seed_noise(config.seed, state.batches + k * process.world + process.rank)
+        scalars = (torch.full((), value, device=process.device) for value in (adversarial, share))
+        found.append(state.gradients(batch, Weights(batch_betas(state.betas, batch), *scalars), mark))
+    set_gradients(trained_parameters(state.model), [batch.generator for batch in found])
+    if state.adversary is not None:
+        parameters = list(state.adversary.discriminator.parameters())
+        set_gradients(parameters, [batch.discriminator for batch in found])
+    norms = _update(state, sum(shares), config, process)
     mark("optimizer")
-    return weighted_mean(found, weights) | norms
+    return weighted_mean([batch.losses for batch in found], shares) | norms
 
 
 def _start(state: State, config: Config) -> None:
@@ -63,33 +57,6 @@ def _start(state: State, config: Config) -> None:
     if state.adversary is not None:
         set_learning_rate(state.adversary.optimizer, rate * config.adversarial.lr / config.train.lr)
         state.adversary.optimizer.zero_grad(set_to_none=True)
-
-
-def forward(
-    model: Trained, batch: SliceBatch, config: Config, noise: Noise
-) -> tuple[list[Reconstruction], Guidance | None]:
-    """The draws whose mean is compared with the truth, and what guides their latent, if anything does."""
-    draws = training_draws(model, batch, noise, config.loss.samples)
-    if not (config.loss.kl or config.loss.texture):
-        return draws, None
-    assert model.stochastic
-    assert batch.kspace is not None
-    return draws, model.guide(draws[0].latent, batch.kspace, batch.mask, noise)
-
-
-def generator_gradient(
-    state: State, total: Tensor, image: Tensor, batch: SliceBatch, weight: float, config: Config, mark: Mark
-) -> dict[str, Tensor]:
-    """Add the adversarial term, and the gradient to what it is so far; gives what was added to the losses."""
-    found = {}
-    if state.adversary is not None:
-        strength = adversarial_weight(state.step, config.adversarial)
-        found["adversarial"] = adversarial_term(state.adversary, image, batch, config.adversarial)
-        found["total"] = total = total + strength * found["adversarial"]
-    mark("forward")
-    (weight * total).backward()
-    mark("backward")
-    return found
 
 
 def _update(state: State, weight: float, config: Config, process: Process) -> dict[str, Tensor]:

@@ -14,7 +14,8 @@ from main import main
 from tests.conftest import write_tiny_volume
 from tests.custom_nn.test_generative import spatial
 from tests.custom_nn.test_models import make, scene
-from tests.trainer.conftest import TINY
+from tests.trainer.conftest import SPATIAL, TINY
+from tests.trainer.test_generative_training import GLOBAL
 from tests.trainer.test_plan import presets, published
 from trainer import checkpoint
 from trainer.data import find_volumes, training_loader
@@ -24,7 +25,7 @@ from trainer.isolation import in_child
 from trainer.plan import CARDS
 from trainer.state import last_checkpoint, make_state
 from trainer.step import train_step
-from trainer.throughput import Setting, measure_step
+from trainer.throughput import Setting, make_batch, measure_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is visible")
 
@@ -76,18 +77,22 @@ def test_a_sample_is_the_same_picture_as_on_a_cpu():
 
 
 @pytest.mark.parametrize("autocast", [False, True])
-def test_replay_gives_what_the_calls_give(autocast):
+def test_a_cascade_replayed_gives_what_its_calls_give(autocast):
     """Over changing inputs, shapes, and weights that change in place."""
-    model = make("adaptive_cs_net").cuda().eval()
-    plain = lambda measured, mask: model(measured, mask, None).image  # noqa: E731
-    replay = Replay(plain)
+    model, called = (make("adaptive_cs_net").cuda().eval() for _ in range(2))
+    called.load_state_dict(model.state_dict())
+    replay, none = model._replayed, called._replayed
+    assert isinstance(replay, Replay)
+    assert isinstance(none, Replay)
+    none.works = False
     for width in (24, 40):
         for _ in range(MEETINGS + 3):
             _, mask, measured = scene(2, 1, 16, width)
             with torch.no_grad(), torch.autocast("cuda", torch.bfloat16, enabled=autocast):
-                for parameter in model.parameters():
+                for parameter in (*model.parameters(), *called.parameters()):
                     parameter.mul_(1.01)
-                assert torch.equal(replay(*on_gpu(measured, mask)), plain(*on_gpu(measured, mask)))
+                one, two = (network(*on_gpu(measured, mask), None).image for network in (model, called))
+            assert torch.equal(one, two)
     assert len(replay.recordings) == 2
     assert replay.works
 
@@ -102,7 +107,7 @@ def test_what_cannot_be_recorded_is_called():
     assert len(torch.randn(3, device="cuda").unique()) == 3  # noise can still be drawn
 
 
-def test_gradients_are_never_replayed():
+def test_what_asks_for_gradients_is_called():
     replay = Replay(torch.sin)
     for _ in range(MEETINGS + 3):
         x = torch.zeros(3, device="cuda", requires_grad=True)
@@ -110,6 +115,48 @@ def test_gradients_are_never_replayed():
         assert x.grad is not None
         assert torch.equal(x.grad, torch.ones_like(x))
     assert not replay.recordings
+
+
+def test_a_replay_draws_the_noise_that_calls_draw():
+    replay = Replay(lambda x: {"drawn": [x + torch.randn(5, device="cuda"), None]})
+    with torch.no_grad():
+        for k in range(MEETINGS + 3):
+            torch.manual_seed(k)
+            found = replay(torch.zeros(5, device="cuda"))
+            torch.manual_seed(k)
+            assert torch.equal(found["drawn"][0], torch.randn(5, device="cuda"))
+            assert found["drawn"][1] is None
+    assert len(replay.recordings) == 1
+
+
+ALONE = SPATIAL | {"model": SPATIAL["model"] | {"freeze_baseline": False}}
+SHARP = {"weight": 0.01, "filters": [4, 8], "regularizer": "r1"}
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("parts", [{}, {"adversarial": SHARP}, ALONE, GLOBAL])
+def test_recorded_steps_train_as_called_ones(parts, bf16, tiny_data):
+    """Of two shapes in turn, two batches a step, with noise, a discriminator and its penalty."""
+    process, ended = Process(torch.device("cuda", 0)), []
+    for graphs in (True, False):
+        content = TINY | parts | {"device": "cuda", "data": TINY["data"] | {"path": str(tiny_data)}}
+        options = {"bf16": bf16, "cuda_graphs": graphs, "accumulate": 2, "lr": 1e-3}
+        config = Config.model_validate(content | {"train": TINY["train"] | options})
+        state = make_state(config, process, pretrained=False)
+        volumes = find_volumes(config, "train")
+        settings = [Setting("train", count, "float32", "off") for count in (2, 1)]
+        batches = [make_batch(config, volumes, process, setting) for setting in settings]
+        for _ in range(2 * MEETINGS + 2):
+            losses = train_step(state, batches, config, process)
+            state.advance(2)
+        ended.append((losses, state))
+    (found, recorded), (expected, called) = ended
+    assert len(recorded.gradients._replayed.recordings) == 2
+    assert recorded.gradients._replayed.works
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=0.02 if bf16 else 1e-3, atol=1e-5)
+    for one, two in zip(recorded.model.parameters(), called.model.parameters(), strict=True):
+        assert (one - two).norm() <= (0.05 if bf16 else 0.01) * max(two.norm(), 0.1)
 
 
 @pytest.mark.parametrize(("bf16", "tolerance"), [(False, 1e-4), (True, 0.03)])
