@@ -19,6 +19,7 @@ from custom_nn.layers import (
     SoftThreshold,
     conv3x3,
     double,
+    halve,
     pack,
     start_small,
     to_complex,
@@ -195,10 +196,10 @@ class ThresholdedTransform(nn.Module):
         x, (height, width) = pad_to_multiple(x, 2 ** (len(self.analysis) - 1))
         features = []
         for scale, conv in enumerate(self.analysis):
-            x = F.leaky_relu(conv(F.avg_pool2d(x, 2) if scale else x), 0.2, inplace=True)
+            x = F.leaky_relu(conv(halve(x) if scale else x), 0.2, inplace=True)
             x = style(scale, self.norms[scale](x))
             features.append(self.thresholds[scale](x))
         x = features.pop()
         for conv in self.synthesis:
-            x = double(F.leaky_relu(conv(x), 0.2, inplace=True)).add_(features.pop())
+            x = double(F.leaky_relu(conv(x), 0.2, inplace=True)) + features.pop()
         return self.output(x)[..., :height, :width]

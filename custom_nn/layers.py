@@ -1,5 +1,7 @@
 """Small pieces that several networks share."""
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction, FunctionCtx
@@ -105,25 +107,51 @@ def conv3x3(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=bias)
 
 
-class _Double(torch.autograd.Function):
-    """Bilinear doubling with torch's own gradient, of which a compiler makes a scatter, ten times as slow."""
+class _Halve(torch.autograd.Function):
+    """Means of 2 x 2 pixels; torch's own gradient takes six times as long on a GPU."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, features: Tensor) -> Tensor:
-        ctx.size = features.shape  # type: ignore[attr-defined]
-        return F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+        return F.avg_pool2d(features, 2)
 
     @staticmethod
     def backward(ctx: BackwardCFunction, gradient: Tensor) -> Tensor:
-        size = ctx.size  # type: ignore[attr-defined]
-        doubled = [2 * side for side in size[-2:]]
-        return torch.ops.aten.upsample_bilinear2d_backward(gradient, doubled, size, False, 2.0, 2.0)
+        return F.interpolate(gradient / 4, scale_factor=2, mode="nearest")
+
+
+def halve(features: Tensor) -> Tensor:
+    """Half the size, which must be even."""
+    return _Halve.apply(features)
 
 
 def double(features: Tensor) -> Tensor:
-    """Twice the size; bilinear, which leaves no checkerboards. bf16 stays bf16, which autocast would undo."""
+    """Twice the size; bilinear, which leaves no checkerboards. bf16 stays bf16, which autocast would undo.
+
+    On a GPU as matrix products, whose gradients are products again: no sums in changing order, and a third of
+    the time.
+    """
     with torch.autocast(features.device.type, enabled=False):
-        return _Double.apply(features)
+        if not features.is_cuda:
+            return F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+        return _products(features)
+
+
+def _products(features: Tensor) -> Tensor:
+    """Bilinear doubling along rows, then along columns, of features whose channels come last in memory."""
+    count, channels, height, width = features.shape
+    rows, columns = (_doubling(side, features.dtype, features.device) for side in (height, width))
+    x = features.permute(0, 2, 3, 1).reshape(count, height, width * channels)
+    x = torch.bmm(rows.expand(count, -1, -1), x).view(count * 2 * height, width, channels)
+    x = torch.bmm(columns.expand(len(x), -1, -1), x).view(count, 2 * height, 2 * width, channels)
+    return x.permute(0, 3, 1, 2)
+
+
+@cache
+@torch.inference_mode(False)  # wherever it is made first, training may use it
+def _doubling(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Bilinear doubling of one side as a matrix (2 size, size), whose quarters bf16 has exactly."""
+    unit = torch.eye(size)[None]
+    return F.interpolate(unit, scale_factor=2, mode="linear", align_corners=False)[0].mT.to(device, dtype)
 
 
 def start_small(conv: nn.Conv2d) -> None:

@@ -63,12 +63,12 @@ class Replay:
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
-        """On the stream that is recorded later, for which libraries set themselves up meanwhile."""
+        """As it is recorded later, on the same stream: libraries and compilers set themselves up for that."""
         now = torch.cuda.current_stream()
         if not hasattr(self, "stream"):
             self.stream, self.pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
         self.stream.wait_stream(now)
-        with torch.cuda.stream(self.stream):
+        with torch.cuda.stream(self.stream), _uncached():
             yield
         now.wait_stream(self.stream)
 
@@ -76,14 +76,10 @@ class Replay:
         """Recordings share their memory: one is played at a time, and what it gives is copied at once."""
         self._check_room()
         static = [x.clone() for x in inputs]
-        enabled, kind = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
         graph = torch.cuda.CUDAGraph()
-        # a cast weight would grow old in autocast's cache; the loader's thread that pins memory may go on
-        # calling CUDA meanwhile
-        with (
-            torch.autocast("cuda", kind, enabled, cache_enabled=False),
-            torch.cuda.graph(graph, self.pool, self.stream, capture_error_mode="thread_local"),
-        ):
+        # the loader's thread that pins memory may go on calling CUDA meanwhile
+        recording = torch.cuda.graph(graph, self.pool, self.stream, capture_error_mode="thread_local")
+        with _uncached(), recording:
             outputs, structure = tree_flatten(self.function(*static))
         return _Recording(graph, static, outputs, structure)
 
@@ -94,6 +90,12 @@ class Replay:
         taken = sum(segment["total_size"] for segment in segments if segment["stream"] == stream)
         if torch.cuda.mem_get_info()[0] < taken:
             raise RuntimeError(f"they need {taken / 2**30:.1f} GiB more, and less is free")
+
+
+def _uncached() -> torch.autocast:
+    """Autocast as it is, but for its cache of cast weights, in which they would grow old."""
+    enabled, kind = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+    return torch.autocast("cuda", kind, enabled, cache_enabled=False)
 
 
 def _surroundings() -> tuple:

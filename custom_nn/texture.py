@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from custom_nn.layers import conv3x3, double, instance_norm
+from custom_nn.layers import conv3x3, double, halve, instance_norm
 from custom_nn.model import Noise
 from custom_nn.modules import Modules
 from fastmri.image import image_size, pad_to_multiple
@@ -136,7 +136,7 @@ class Features(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         features = []
         for scale, (enter, stay) in enumerate(zip(self.enter, self.stay, strict=True)):
-            x = F.avg_pool2d(x, 2) if scale else x
+            x = halve(x) if scale else x
             x = F.leaky_relu(stay(F.leaky_relu(enter(x), 0.2)), 0.2)
             features.append(x)
         return features

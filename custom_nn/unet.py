@@ -4,9 +4,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from custom_nn.layers import conv3x3, start_small, to_channels, to_complex
+from custom_nn.layers import conv3x3, halve, start_small, to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
 from custom_nn.modules import Modules
 from fastmri.image import pad_to_multiple
@@ -50,7 +49,7 @@ class UNet(nn.Module):
         std = x.std(dim=(1, 2, 3), keepdim=True).clamp(min=1e-6)
         x, skips = x / std, []
         for level, block in enumerate(self.down):
-            x = block(F.avg_pool2d(x, 2) if level else x)
+            x = block(halve(x) if level else x)
             skips.append(x)
         x = skips.pop()
         for up, merge in zip(self.up, self.merge, strict=True):

@@ -1,12 +1,15 @@
 """The noise that generative models draw."""
 
 import hashlib
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 
 import torch
 from torch import Tensor
 
 from custom_nn.model import Noise
+
+WORTH_A_THREAD = 10_000  # values of a slice
 
 
 def seed_noise(seed: int, number: int) -> None:
@@ -30,9 +33,22 @@ def evaluation_noise(
 
     def noise(shape: tuple[int, ...]) -> Tensor:
         assert shape[0] == len(generators), f"one row of noise per slice: {shape} for {len(generators)}"
-        return torch.stack([torch.randn(shape[1:], generator=g) for g in generators]).to(device)
+        drawn = torch.empty(shape, pin_memory=device.type == "cuda")
+        each = _threads().map if drawn[0].numel() >= WORTH_A_THREAD else map
+        list(each(_draw, drawn, generators))
+        return drawn.to(device, non_blocking=True)
 
     return noise
+
+
+def _draw(row: Tensor, generator: torch.Generator) -> None:
+    torch.randn(row.shape, generator=generator, out=row)
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """That draw for several slices at once."""
+    return ThreadPoolExecutor()
 
 
 def _seed(*parts: object) -> int:
