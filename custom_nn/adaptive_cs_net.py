@@ -172,7 +172,7 @@ class Block(nn.Module):
         seen = pack(images, priors.phase.conj() if framed else None, priors.sampling)
         update = to_complex(self.transform(seen, style))
         if self.step is not None:
-            image = image - self.step * residual
+            image = torch.addcmul(image, residual, self.step, value=-1)
         return torch.addcmul(image, update, priors.phase) if framed else image + update
 
 

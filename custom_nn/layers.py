@@ -18,23 +18,19 @@ def to_channels(image: Tensor) -> Tensor:
 def pack(images: list[Tensor], turn: Tensor | None, plane: Tensor) -> Tensor:
     """`to_channels` of each image times `turn`, and a plane of one value (N, 1, 1, 1): (N, channels, H, W).
 
-    In channels_last, as a convolution wants it and complex numbers are.
+    In channels_last, as a convolution wants it, by one copy.
     """
-    stacked = torch.stack(images, dim=-1)  # (N, C, H, W, images)
-    if turn is not None:
-        stacked = stacked * turn.unsqueeze(-1)
-    parts = torch.view_as_real(stacked).permute(0, 2, 3, 4, 5, 1).flatten(3)  # a view, if C = 1
-    plane = plane.permute(0, 2, 3, 1).expand(*parts.shape[:3], 1)
-    return torch.cat([parts, plane], dim=-1).permute(0, 3, 1, 2)
+    turned = images if turn is None else [image * turn for image in images]
+    parts = [part.permute(0, 2, 3, 1) for image in turned for part in torch.view_as_real(image).unbind(-1)]
+    plane = plane.permute(0, 2, 3, 1).expand(*parts[0].shape[:3], 1)
+    return torch.cat([*parts, plane], dim=-1).permute(0, 3, 1, 2)
 
 
 def to_complex(channels: Tensor) -> Tensor:
     """Inverse of `to_channels`; leaves any reduced precision, because physics is complex64."""
-    channels = channels.float()
-    if channels.shape[1] == 2:  # a view, if channels come last in memory
-        return torch.view_as_complex(channels.permute(0, 2, 3, 1).contiguous()).unsqueeze(1)
-    real, imaginary = channels.chunk(2, dim=1)
-    return torch.complex(real.contiguous(), imaginary.contiguous())
+    pairs = channels.unflatten(1, (2, -1)).permute(0, 2, 3, 4, 1)
+    pairs = pairs.to(torch.float32, memory_format=torch.contiguous_format)  # of bf16, one copy for both
+    return torch.view_as_complex(pairs.contiguous())
 
 
 class _Shrink(torch.autograd.Function):
