@@ -33,7 +33,8 @@ def evaluation_noise(
 
     def noise(shape: tuple[int, ...]) -> Tensor:
         assert shape[0] == len(generators), f"one row of noise per slice: {shape} for {len(generators)}"
-        drawn = torch.empty(shape, pin_memory=device.type == "cuda")
+        with torch.inference_mode(False):  # which threads know nothing of
+            drawn = torch.empty(shape, pin_memory=device.type == "cuda")
         each = _threads().map if drawn[0].numel() >= WORTH_A_THREAD else map
         list(each(_draw, drawn, generators))
         return drawn.to(device, non_blocking=True)
