@@ -135,19 +135,24 @@ def double(features: Tensor) -> Tensor:
 def _products(features: Tensor) -> Tensor:
     """Bilinear doubling along rows, then along columns, of features whose channels come last in memory."""
     count, channels, height, width = features.shape
-    rows, columns = (_doubling(side, features.dtype, features.device) for side in (height, width))
+    matrix = _doubling if torch.compiler.is_compiling() else _kept_doubling  # of a cache it warns
+    rows, columns = (matrix(side, features.dtype, features.device) for side in (height, width))
     x = features.permute(0, 2, 3, 1).reshape(count, height, width * channels)
     x = torch.bmm(rows.expand(count, -1, -1), x).view(count * 2 * height, width, channels)
     x = torch.bmm(columns.expand(len(x), -1, -1), x).view(count, 2 * height, 2 * width, channels)
     return x.permute(0, 3, 1, 2)
 
 
-@cache
-@torch.inference_mode(False)  # wherever it is made first, training may use it
 def _doubling(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Bilinear doubling of one side as a matrix (2 size, size), whose quarters bf16 has exactly."""
-    unit = torch.eye(size)[None]
-    return F.interpolate(unit, scale_factor=2, mode="linear", align_corners=False)[0].mT.to(device, dtype)
+    unit = torch.eye(size, device=device)[None]
+    return F.interpolate(unit, scale_factor=2, mode="linear", align_corners=False)[0].mT.to(dtype)
+
+
+@cache
+@torch.inference_mode(False)  # wherever it is made first, training may use it
+def _kept_doubling(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return _doubling(size, dtype, device)
 
 
 def start_small(conv: nn.Conv2d) -> None:

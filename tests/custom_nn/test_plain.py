@@ -6,7 +6,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from custom_nn.adaptive_cs_net import AdaptiveCSNet, Block, Priors, ThresholdedTransform, estimate_priors
-from custom_nn.layers import NORM_EPSILON, InstanceNorm, instance_norm, pack, to_channels
+from custom_nn.layers import (
+    NORM_EPSILON,
+    InstanceNorm,
+    _products,
+    double,
+    halve,
+    instance_norm,
+    pack,
+    to_channels,
+)
 from fastmri.fourier import fft1c, ifft1c
 from fastmri.physics import apply_mask, measured_scale, middle_slice
 from tests.custom_nn.test_models import cascade, scene
@@ -99,3 +108,26 @@ def test_images_are_packed_as_channels_that_come_last_in_memory(slices):
     expected = [to_channels(image * turn) for image in images]
     assert torch.equal(found, torch.cat([*expected, value.expand(-1, 1, 4, 5)], dim=1))
     assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_doubling_by_products_is_the_bilinear_one_as_is_its_gradient(dtype):
+    features = torch.randn(2, 3, 5, 8).to(dtype, memory_format=torch.channels_last).requires_grad_()
+    found, expected = _products(features), double(features)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    weight = torch.randn_like(expected)
+    pairs = [
+        (found, expected),
+        *zip(*(torch.autograd.grad(y, features, weight) for y in (found, expected)), strict=True),
+    ]
+    for one, two in pairs:
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-5 if dtype == torch.float32 else 0.04)
+
+
+def test_halving_is_pooling_as_is_its_gradient():
+    features = torch.randn(2, 3, 6, 8, requires_grad=True)
+    found, expected = halve(features), F.avg_pool2d(features, 2)
+    assert torch.equal(found, expected)
+    weight = torch.randn_like(expected)
+    one, two = (torch.autograd.grad(y, features, weight)[0] for y in (found, expected))
+    assert torch.equal(one, two)

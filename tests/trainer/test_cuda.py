@@ -2,6 +2,7 @@
 
 import copy
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -221,11 +222,16 @@ def test_batches_arrive_as_they_are_on_a_cpu(tiny_data):
         assert one.fname == two.fname
 
 
+def measure_on_card(room: int, *arguments) -> dict[str, Any]:
+    """A step where no more memory may be taken than a card has: libraries take what they get."""
+    torch.cuda.set_per_process_memory_fraction(room / torch.cuda.mem_get_info()[1])
+    return measure_step(*arguments)
+
+
 @pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("name", ["baseline", "generative"])
-def test_presets_take_what_is_planned_and_fit(name, bf16, tmp_path):
+def test_presets_fit_and_take_what_is_planned(name, bf16, tmp_path):
     """Real steps of a full-size slice, in a process of their own."""
-    torch.backends.cudnn.allow_tf32 = True  # as in that process: other algorithms take other memory
     write_tiny_volume(tmp_path / "singlecoil_train" / "file1000001.h5", rows=640, columns=368)
     process, precision = Process(torch.device("cuda", 0)), "bf16" if bf16 else "float32"
     free = torch.cuda.mem_get_info()[0]
@@ -235,12 +241,12 @@ def test_presets_take_what_is_planned_and_fit(name, bf16, tmp_path):
         config = published(name, tmp_path, options)
         volumes = find_volumes(config, "train")
         setting = Setting("train", config.data.batch_size, precision, "off")
-        taken = in_child(measure_step, config, volumes, "cuda:0", setting, 0.0, limit=300)["peak_bytes"]
-        assert taken < CARDS[card] - ALLOWANCE
-        found = find_footprint(
-            make_state(config, process, pretrained=False), config, volumes, process, bf16
-        ).total(config.data.batch_size)
-        assert taken == pytest.approx(found, rel=0.2)
+        step = (config, volumes, "cuda:0", setting, 0.0)
+        taken = in_child(measure_on_card, CARDS[card] - ALLOWANCE, *step, limit=300)["peak_bytes"]
+        if bf16:  # convolutions of float32 take scratch by what is free, not by the batch
+            state = make_state(config, process, pretrained=False)
+            found = find_footprint(state, config, volumes, process, bf16)
+            assert taken == pytest.approx(found.total(config.data.batch_size), rel=0.2)
 
 
 def test_a_plan_names_the_card(tiny_data, tmp_path, capsys):
