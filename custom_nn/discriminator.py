@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from custom_nn.layers import to_channels
 from custom_nn.model import Noise
-from fastmri.physics import smooth_phase
 
 
 class PatchDiscriminator(nn.Module):
@@ -30,11 +28,6 @@ class PatchDiscriminator(nn.Module):
 
     def forward(self, image: Tensor, condition: Tensor) -> Tensor:
         return self.layers(torch.cat([image, condition], dim=1))
-
-
-def in_phase(image: Tensor, zero_filled: Tensor) -> Tensor:
-    """A complex image as channels in phase with the zero-filled one: (N, 1, h, w) -> float32 (N, 2, h, w)."""
-    return to_channels(image * smooth_phase(zero_filled).conj())
 
 
 def generator_loss(logits: Tensor, kind: str) -> Tensor:

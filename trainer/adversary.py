@@ -12,12 +12,12 @@ from custom_nn.discriminator import (
     discriminator_loss,
     generator_loss,
     gradient_penalty,
-    in_phase,
     r1_penalty,
 )
+from custom_nn.layers import to_channels
 from custom_nn.model import Noise
 from fastmri.image import center_crop, image_size
-from fastmri.physics import middle_slice, zero_filled
+from fastmri.physics import middle_slice, smooth_phase, zero_filled
 from fastmri.slices import SliceBatch
 from trainer.distributed import Process
 from trainer.optimizer import Gradients, gradients_of, make_optimizer
@@ -55,10 +55,8 @@ def adversarial_weight(step: int, options: Adversarial) -> float:
 
 def adversarial_term(adversary: Adversary, image: Tensor, batch: SliceBatch, options: Adversarial) -> Tensor:
     """What the generator minimises, unweighted; image complex64 (N, 1, h, W)."""
-    logits = adversary.discriminator(
-        _seen(image, batch), _seen(zero_filled(middle_slice(batch.masked_kspace)), batch)
-    )
-    return generator_loss(logits, options.loss)
+    condition, seen = _seen(batch, image)
+    return generator_loss(adversary.discriminator(seen, condition), options.loss)
 
 
 def discriminator_gradients(
@@ -67,8 +65,7 @@ def discriminator_gradients(
     """Its losses by name on the truth and a drawn image (N, 1, h, W), and its gradients, `share` times."""
     assert batch.kspace is not None
     network = adversary.discriminator.requires_grad_(True)
-    condition = _seen(zero_filled(middle_slice(batch.masked_kspace)), batch)
-    real, fake = _seen(zero_filled(batch.kspace), batch), _seen(image.detach(), batch)
+    condition, real, fake = _seen(batch, zero_filled(batch.kspace), image.detach())
     on_real, on_fake = network(real, condition), network(fake, condition)
     losses = {"discriminator": discriminator_loss(on_real, on_fake, options.loss)}
     total = losses["discriminator"]
@@ -83,8 +80,9 @@ def discriminator_gradients(
     return losses, gradients
 
 
-def _seen(image: Tensor, batch: SliceBatch) -> Tensor:
-    """An image as the discriminator gets it: scaled, in phase with the zero-filled one, cropped."""
+def _seen(batch: SliceBatch, *images: Tensor) -> list[Tensor]:
+    """As the discriminator gets them, the zero-filled image first: scaled, in phase with that, cropped."""
     assert batch.target is not None
-    channels = in_phase(image / batch.scale, zero_filled(middle_slice(batch.masked_kspace)))
-    return center_crop(channels, image_size(batch.target))
+    zero = zero_filled(middle_slice(batch.masked_kspace))
+    back, size = smooth_phase(zero).conj() / batch.scale, image_size(batch.target)
+    return [center_crop(to_channels(image * back), size) for image in (zero, *images)]

@@ -48,17 +48,19 @@ def generator_terms(
     assert batch.kspace is not None
     size, target = image_size(batch.target), batch.target / batch.max_value
     magnitudes = torch.stack([magnitude(draw.image, size) / batch.max_value for draw in draws])
-    images = [zero_filled(batch.kspace), *(draw.image for draw in draws)]
-    truth, *channels = turned(images, batch) if weights.std_reward else [cropped(x, batch) for x in images]
     terms = ssim_terms(magnitudes.mean(0), target, weights.ms_ssim, weights.ssim)
     total = sum(getattr(weights, name) * term for name, term in terms.items())
     rewards = []
-    compared = {"l1": (magnitudes, target), "complex_l1": (torch.stack(channels), truth)}
-    for name, (samples, wanted) in compared.items():
-        if weight := getattr(weights, name):
-            terms[name], reward = misfit(samples, wanted, weights.octaves)
-            rewards.append(weight * (beta[:, : reward.shape[1]] * reward).sum(0).mean())
-            total = total + weight * terms[name]
+    compared = {}
+    if weights.l1:
+        compared["l1"] = magnitudes, target
+    if weights.complex_l1:
+        compared["complex_l1"] = _complex_pair(draws, batch, weights)
+    for name, pair in compared.items():
+        weight = getattr(weights, name)
+        terms[name], reward = misfit(*pair, weights.octaves)
+        rewards.append(weight * (beta[:, : reward.shape[1]] * reward).sum(0).mean())
+        total = total + weight * terms[name]
     if weights.std_reward:
         terms["std"] = sum(rewards)
         total = total - terms["std"]
@@ -66,3 +68,11 @@ def generator_terms(
         terms |= {"kl": guidance.kl, "texture": guidance.texture}
         total = total + weights.kl * guidance.kl + weights.texture * guidance.texture
     return {"total": total, **terms}
+
+
+def _complex_pair(draws: list[Reconstruction], batch: SliceBatch, weights: Loss) -> tuple[Tensor, Tensor]:
+    """Channels of the samples (P, N, 2, h, w) and of the truth; turned where their spread is rewarded."""
+    assert batch.kspace is not None
+    images = [zero_filled(batch.kspace), *(draw.image for draw in draws)]
+    truth, *samples = turned(images, batch) if weights.std_reward else [cropped(x, batch) for x in images]
+    return torch.stack(samples), truth

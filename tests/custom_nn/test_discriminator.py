@@ -9,7 +9,6 @@ from custom_nn.discriminator import (
     discriminator_loss,
     generator_loss,
     gradient_penalty,
-    in_phase,
     r1_penalty,
 )
 
@@ -61,11 +60,3 @@ def test_both_sides_pull_apart(kind):
     high, low = torch.ones(2, 1, 3, 3), -torch.ones(2, 1, 3, 3)
     assert discriminator_loss(high, low, kind) < discriminator_loss(low, high, kind)
     assert generator_loss(high, kind) < generator_loss(low, kind)
-
-
-def test_a_phase_that_both_images_share_does_not_show():
-    image, zero = (torch.randn(1, 1, 20, 20, dtype=torch.complex64) for _ in range(2))
-    turn = torch.exp(torch.tensor(1.3j))
-    torch.testing.assert_close(
-        in_phase(turn * image, turn * zero), in_phase(image, zero), rtol=1e-4, atol=1e-5
-    )

@@ -4,15 +4,16 @@ import pytest
 import torch
 from torch import nn
 
-from config.schema import Loss
+from config.schema import Adversarial, Loss
 from custom_nn.layers import to_channels, to_complex
 from custom_nn.model import Reconstruction
 from fastmri.fourier import fft1c
 from fastmri.metrics import psnr_of_error
-from fastmri.physics import null_space, zero_filled
+from fastmri.physics import apply_mask, null_space, zero_filled
 from fastmri.posterior import law, sample_counts, squared_errors
 from fastmri.slices import SliceBatch
 from tests.gaussian import GaussianScene
+from trainer.adversary import Adversary, adversarial_term, make_discriminator
 from trainer.objectives import generator_terms
 
 COLUMNS = 16
@@ -118,3 +119,17 @@ def test_a_larger_beta_rewards_a_larger_spread():
 def test_complex_pairs_survive_the_channels():
     image = torch.randn(2, 1, 3, 4, dtype=torch.complex64)
     assert torch.equal(to_complex(to_channels(image)), image)
+
+
+def test_a_phase_of_the_whole_slice_changes_nothing_for_the_discriminator():
+    """As a scanner's is arbitrary; nor does the unit that samples are in."""
+    image, mask = torch.randn(2, 1, 20, COLUMNS, dtype=torch.complex64), torch.rand(1, 1, 1, COLUMNS) < 0.5
+    options = Adversarial(weight=1, filters=[4, 8])
+    adversary = Adversary(make_discriminator(options), torch.optim.AdamW([nn.Parameter(torch.ones(()))]))
+    found = []
+    for factor in (torch.ones(()), 3 * torch.exp(torch.tensor(1.3j))):
+        batch = batch_of(factor * image, apply_mask(fft1c(factor * image), mask), mask)
+        batch = batch._replace(scale=factor.abs().expand(2, 1, 1, 1))
+        drawn = factor * torch.roll(image, 1, dims=-2)
+        found.append(adversarial_term(adversary, drawn, batch, options))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
