@@ -60,3 +60,4 @@ def leave_signals_to_parent(worker: int) -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     # not ignored for ever: a parent that fails ends its processes by SIGTERM and waits for them
     signal.signal(signal.SIGTERM, lambda number, frame: signal.alarm(10))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends it, whatever handler it was forked with

@@ -21,7 +21,7 @@ from tests.conftest import ROOT, write_tiny_volume
 from tests.trainer.conftest import write_config
 from tests.trainer.processes import begin
 from tests.trainer.test_train import STOPPED, equal, stop_after, weights
-from trainer import checkpoint, loop
+from trainer import checkpoint, loop, milestones
 from trainer.lines import append_line, read_history, read_lines
 from trainer.seal import LARGEST, read_sealed, seal
 from trainer.signals import stop_signals
@@ -107,7 +107,7 @@ def test_a_run_that_dies_in_a_validation_validates_again(config, tmp_path, monke
     def die(*_):
         raise Death
 
-    monkeypatch.setattr(loop, "draw_panels", die)
+    monkeypatch.setattr(milestones, "draw_panels", die)
     with pytest.raises(Death):
         train(config, run, once)
     monkeypatch.undo()
@@ -341,18 +341,18 @@ def test_memory_of_a_gpu_that_is_too_small_is_told_with_what_needs_less(
 
 
 def test_a_signal_in_validation_ends_it_at_once(config, tmp_path, whole, monkeypatch):
-    original = loop.evaluate
+    original = milestones.evaluate
 
     def slow(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
         raise AssertionError("went on after a signal")
 
-    monkeypatch.setattr(loop, "evaluate", slow)
+    monkeypatch.setattr(milestones, "evaluate", slow)
     run = tmp_path / "run"
     with pytest.raises(SystemExit) as ended:
         train(config, run)
     assert ended.value.code == STOPPED
-    monkeypatch.setattr(loop, "evaluate", original)
+    monkeypatch.setattr(milestones, "evaluate", original)
     assert train(config, run) == 0
     assert equal(weights(run), weights(whole))
     assert history(run)[1]["kind"] == "validate"
