@@ -51,7 +51,9 @@ class BatchGradients:
     def __init__(self, model: Trained, adversary: Adversary | None, config: Config, device: torch.device):
         bf16 = config.train.bf16 and device.type == "cuda"
         self._direct = partial(batch_gradients, model, adversary, config, bf16)
-        self._replayed = Replay(self._of_tensors, config.train.cuda_graphs)
+        # a compiler that is to record graphs can't do so within another recording
+        recorded = config.train.cuda_graphs and config.train.compile != "reduce-overhead"
+        self._replayed = Replay(self._of_tensors, recorded)
 
     def __call__(self, batch: SliceBatch, weights: Weights, mark: Mark = unmarked) -> Found:
         """A `mark` that is to see the parts gets them one by one."""
