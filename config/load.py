@@ -41,7 +41,7 @@ Loader.add_implicit_resolver(
 
 UNSEEN = {  # they change no figure
     "data": ["num_workers", "cache", "cache_dir", "scan_cache"],
-    "train": ["compile", "checkpoint_blocks", "keep", "max_bad_steps", "deterministic"],
+    "train": ["compile", "cuda_graphs", "checkpoint_blocks", "keep", "max_bad_steps", "deterministic"],
     "validate": ["batch_size", "page_volumes", "page_slices"],
 }
 LATER: dict[str, dict[str, Any]] = {  # as they are here they change none: results from before them had that
