@@ -40,7 +40,10 @@ class _Shrink(torch.autograd.Function):
     def forward(ctx: FunctionCtx, features: Tensor, threshold: Tensor) -> Tensor:
         limit = threshold.to(features.dtype)
         shrunk = features.clamp(-limit, limit)
-        torch.sub(features, shrunk, out=shrunk)
+        if torch.compiler.is_compiling():  # torch 2.11 can't trace `out`
+            shrunk = features - shrunk
+        else:
+            torch.sub(features, shrunk, out=shrunk)
         ctx.save_for_backward(shrunk)
         return shrunk
 
