@@ -28,6 +28,8 @@ from fastmri.physics import (
     zero_filled,
 )
 
+MIDDLE_DENSITY, DENSITY_RANGE = 3.5, 1.5  # log2 of accelerations: x4 to x32 are about -1 to 1
+
 
 class Condition(NamedTuple):
     """What all samples of the same data share, in units of the scaled input."""
@@ -36,6 +38,7 @@ class Condition(NamedTuple):
     baseline: Tensor  # complex64 (N, 1, H, W): x_mmse
     phase: Tensor  # complex64 (N, 1, H, W), modulus 1: texture is drawn in phase with the baseline
     units: list[Tensor]  # (N, 1, H / 2^k, W / 2^k): about how strong texture is, padded
+    sparsity: Tensor  # (N, 1), about -1 to 1: how little was measured
     features: list[Tensor]  # (N, filters[k], H / 2^k, W / 2^k), padded
     summary: Tensor  # (N, filters[-1])
     prior: Gaussian  # of z (N, tokens, latent), from the input alone
@@ -102,15 +105,16 @@ class Generative(nn.Module):
         zero = zero_filled(measured)
         phase = smooth_phase(baseline.detach())
         images = torch.cat([baseline, zero], dim=1) * phase.conj()
-        density = sampling_density(mask).expand(-1, 1, *baseline.shape[-2:])
+        sparsity = (sampling_density(mask) - MIDDLE_DENSITY) / DENSITY_RANGE
+        plane = sparsity.expand(-1, 1, *baseline.shape[-2:])
         padded, _ = pad_to_multiple(
-            torch.cat([to_channels(images), density], dim=1), 2 ** (len(self.features.enter) - 1)
+            torch.cat([to_channels(images), plane], dim=1), 2 ** (len(self.features.enter) - 1)
         )
         features = self.features(padded)
         summary = features[-1].mean(dim=(-2, -1))
         units = texture_units(measured, mask, baseline.detach(), len(features))
         prior = gaussian(self.prior(summary), self.latent_shape)
-        return Condition(scale, baseline, phase, units, features, summary, prior)
+        return Condition(scale, baseline, phase, units, sparsity.flatten(1), features, summary, prior)
 
     def guide(self, latent: Condition, kspace: Tensor, mask: Tensor, noise: Noise) -> Guidance:
         """What the truth's own texture says: z as its proxy has it, the image drawn with it, and their cost.
@@ -130,7 +134,8 @@ class Generative(nn.Module):
         """The baseline with one texture, complex64 (N, 1, H, W)."""
         height, width = condition.baseline.shape[-2:]
         w = self.mapping(z, condition.summary)
-        channels = self.decoder(condition.features, condition.units, w, noise)[..., :height, :width]
+        channels = self.decoder(condition.features, condition.units, condition.sparsity, w, noise)
+        channels = channels[..., :height, :width]
         channels = channels if self.gains is None else self.gains(channels, mask)
         texture = to_complex(channels) * condition.phase
         if self.hard_projection:

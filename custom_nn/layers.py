@@ -89,6 +89,11 @@ def _batch_norm(features: Tensor, scale: Tensor | None, shift: Tensor | None) ->
     return torch.batch_norm(features, scale, shift, None, None, True, 0.0, NORM_EPSILON, False)
 
 
+def unit_size(features: Tensor, dim: int = 1) -> Tensor:
+    """Every place's features with root mean square 1 over channels (arXiv 1710.10196, section 4.2)."""
+    return features * torch.rsqrt(features.square().mean(dim, keepdim=True) + NORM_EPSILON)
+
+
 class InstanceNorm(nn.Module):
     """Instance norm with a learned scale and shift per channel."""
 

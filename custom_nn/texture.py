@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from custom_nn.layers import conv3x3, double, halve, instance_norm
+from custom_nn.layers import conv3x3, double, halve, instance_norm, unit_size
 from custom_nn.model import Noise
 from custom_nn.modules import Modules
 from fastmri.image import image_size, pad_to_multiple
@@ -35,8 +35,7 @@ class MappingNetwork(nn.Module):
         count = len(z)
         tokens = self.tokens.expand(count, -1, -1)
         summary = summary[:, None].expand(-1, tokens.shape[1], -1)
-        w = torch.cat([tokens, z, summary], dim=-1)
-        w = w * torch.rsqrt(w.square().mean(-1, keepdim=True) + 1e-8)
+        w = unit_size(torch.cat([tokens, z, summary], dim=-1), dim=-1)
         for layer in self.layers[:-1]:
             w = F.leaky_relu(layer(w), 0.2)
         return self.layers[-1](w)
@@ -137,7 +136,7 @@ class Features(nn.Module):
         features = []
         for scale, (enter, stay) in enumerate(zip(self.enter, self.stay, strict=True)):
             x = halve(x) if scale else x
-            x = F.leaky_relu(stay(F.leaky_relu(enter(x), 0.2)), 0.2)
+            x = unit_size(F.leaky_relu(stay(F.leaky_relu(enter(x), 0.2)), 0.2))
             features.append(x)
         return features
 
@@ -160,8 +159,9 @@ class TextureDecoder(nn.Module):
 
     Every scale adds a picture of its own (StyleGAN2's skip generator), of its features and of noise, so that
     coarse noise need not pass the finer scales to be seen. It is in units that the condition foretells, see
-    `texture_units`; what is left to tell of its strength at each place, the condition's features do: it
-    differs by more than demodulated styles can follow.
+    `texture_units`; what is left to tell of its strength at each place, the condition's features do, and of
+    all places how little was measured, of which the baseline's errors are made: it differs by more than
+    demodulated styles can follow.
     """
 
     def __init__(self, filters: list[int], width: int, attention: bool):
@@ -174,21 +174,26 @@ class TextureDecoder(nn.Module):
         self.refine = Modules(ModulatedConv(b, b, width, attention) for b in fine)
         self.pictures = Modules(conv3x3(count + PICTURE_NOISE, 2) for count in filters[::-1])
         self.strengths = Modules(conv3x3(count, 2) for count in filters[::-1])
-        for parameter in (*self.pictures.parameters(), *self.strengths.parameters()):
-            nn.init.zeros_(parameter)  # no texture at the start, and no place where it will be stronger
+        self.sparsities = Modules(nn.Linear(1, 2) for _ in filters)
+        for part in (self.pictures, self.strengths, self.sparsities):
+            for parameter in part.parameters():
+                nn.init.zeros_(parameter)  # no texture at the start, and nowhere where it will be stronger
 
-    def forward(self, features: list[Tensor], units: list[Tensor], w: Tensor, noise: Noise) -> Tensor:
-        """`units` (N, 1, H / 2^k, W / 2^k), finest first as the features are."""
+    def forward(
+        self, features: list[Tensor], units: list[Tensor], sparsity: Tensor, w: Tensor, noise: Noise
+    ) -> Tensor:
+        """`units` (N, 1, H / 2^k, W / 2^k), finest first as the features are; `sparsity` (N, 1)."""
         x = self.bottom(features[-1], w, noise)
-        picture = units[-1] * self._picture(0, x, features[-1], noise)
+        picture = units[-1] * self._picture(0, x, features[-1], sparsity, noise)
         for scale, (skip, unit) in enumerate(zip(features[-2::-1], units[-2::-1], strict=True)):
             x = double(self.ascend[scale](x, w, noise))
-            x = self.refine[scale](x + skip, w, noise)
-            picture = double(picture) + unit * self._picture(scale + 1, x, skip, noise)
+            x = self.refine[scale](unit_size(x + skip), w, noise)
+            picture = double(picture) + unit * self._picture(scale + 1, x, skip, sparsity, noise)
         return picture
 
-    def _picture(self, scale: int, x: Tensor, features: Tensor, noise: Noise) -> Tensor:
+    def _picture(self, scale: int, x: Tensor, features: Tensor, sparsity: Tensor, noise: Noise) -> Tensor:
         drawn = NOISE_GAIN * noise((x.shape[0], PICTURE_NOISE, *image_size(x))).to(x.dtype)
-        logits = self.strengths[scale](features) * (32 / features.shape[1])  # as fast at every width
+        logits = self.strengths[scale](features) * (8 / features.shape[1])  # as fast at every width
+        logits = logits + NOISE_GAIN * self.sparsities[scale](sparsity)[:, :, None, None]
         picture = self.pictures[scale](torch.cat([x, drawn], dim=1)) * (FAINTEST + F.softplus(logits))
         return picture.clamp(-STRONGEST, STRONGEST)

@@ -22,14 +22,23 @@ def is_whole(table: BandTable, octaves: int) -> bool:
     )
 
 
-def tables_of_before(betas: dict, octaves: int, schema: int) -> dict[str, BandTable]:
-    """Betas and gains of checkpoints of schema 3, which had a row of betas, or 2, which had two of them."""
-    if schema == 3:
-        table = {
+def tables_of_before(content: dict, schema: int) -> dict[str, BandTable]:
+    """Betas and gains of a checkpoint of an older schema.
+
+    Of 4 the finest octave was one level; of 3 there were no gains, and betas in a row; of 2 there were two.
+    """
+    betas, octaves = content["betas"], content["config"]["loss"]["octaves"]
+    if schema == 2:
+        finest = min(3 * octaves, 3)
+        parts = [betas["fine"]] * finest + [betas["coarse"]] * (3 * octaves + 1 - finest)
+        betas = {r: [[part[r]] * 2 for part in parts] for r in betas["coarse"]}
+    elif schema == 3:
+        betas = {
             r: [list(pair) for pair in zip(row[::2], row[1::2], strict=True)] for r, row in betas.items()
         }
-    else:
-        finest = min(3 * octaves, 3)
-        parts = [betas["fine"]] * finest + [betas["coarse"]] * (band_count(octaves) - finest)
-        table = {r: [[part[r]] * 2 for part in parts] for r in betas["coarse"]}
-    return {"betas": table, "gains": constant_table(table, octaves, 1.0)}
+    gains = content["gains"] if schema == 4 else {r: [[1.0, 1.0]] * len(row) for r, row in betas.items()}
+    repeated = 3 if octaves else 0
+    return {
+        name: {r: [*row[:repeated], *row] for r, row in table.items()}
+        for name, table in (("betas", betas), ("gains", gains))
+    }

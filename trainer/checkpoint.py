@@ -20,7 +20,7 @@ from fastmri.atomic import replacing
 from trainer.band_tables import is_whole, tables_of_before
 from trainer.seal import read_sealed, seal
 
-SCHEMA = 4  # of 3 there were no gains; of 2 there were two betas per acceleration
+SCHEMA = 5  # of 4 a texture's features had any size, its finest octave one level; see `tables_of_before`
 STATES = ("model", "ema", "optimizer")
 
 
@@ -96,8 +96,8 @@ def load(path: Path) -> Checkpoint:
         packed = io.BytesIO(read_sealed(path))
         content = torch.load(packed, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
-        if schema in (2, 3):
-            content |= tables_of_before(content["betas"], content["config"]["loss"]["octaves"], schema)
+        if schema in (2, 3, 4) and content["config"]["model"]["name"] != Generative.name:
+            content |= tables_of_before(content, schema)
             schema = SCHEMA
         fields = [({"batches": None} | content)[name] for name in Progress._fields]
         state = {name: content[name] for name in STATES}
@@ -111,7 +111,8 @@ def load(path: Path) -> Checkpoint:
     except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, OSError) as error:
         raise ValueError(f"{path}: not a checkpoint of this program ({type(error).__name__})") from None
     if schema != SCHEMA:
-        raise ValueError(f"{path}: written with schema {schema}, this program reads {SCHEMA}")
+        older = ", of generative models no older" if schema in (2, 3, 4) else ""
+        raise ValueError(f"{path}: written with schema {schema}, this program reads {SCHEMA}{older}")
     try:
         progress = TypeAdapter(Progress).validate_python(fields)
         config = make_config(content["config"])
@@ -157,7 +158,7 @@ def set_gains(model: Trained, gains: BandTable) -> None:
     """Of a texture's bands; factors of 1 cost nothing."""
     if isinstance(model, Generative):
         tuned = any(gain != 1 for row in gains.values() for pair in row for gain in pair)
-        model.gains = BandGains(gains) if tuned else None
+        model.gains = BandGains(gains).to(next(model.parameters()).device) if tuned else None
 
 
 def check_weights(found: dict[str, Any], config: Config) -> None:

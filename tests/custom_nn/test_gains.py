@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from custom_nn.gains import BandGains
-from custom_nn.wavelets import wavelets
+from custom_nn.wavelets import band_count, wavelets
 
-BANDS = 4
+BANDS = band_count(1)
 FIRST, SECOND = [[2.0, 0.5]] * BANDS, [[8.0, 0.5]] * BANDS
 
 

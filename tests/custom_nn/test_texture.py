@@ -8,6 +8,7 @@ import torch
 from custom_nn.texture import (
     PICTURE_NOISE,
     AdaptiveInstanceNorm,
+    Features,
     MappingNetwork,
     ModulatedConv,
     TextureDecoder,
@@ -81,6 +82,31 @@ def test_a_texture_vector_sets_the_mean_and_spread_of_each_channel():
     torch.testing.assert_close(y.std(dim=(-2, -1)), scale.abs(), rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.parametrize("strength", [0.1, 1.0, 1e3])
+def test_features_are_of_unit_size_at_every_place_whatever_the_weights(strength):
+    torch.manual_seed(0)
+    features = randomise(Features(3, [4, 6, 8]))
+    with torch.no_grad():
+        for parameter in features.parameters():
+            parameter.mul_(strength)
+    for found in features(torch.randn(2, 3, 16, 24)):
+        assert found.square().mean(1).sqrt().median().item() == pytest.approx(1, rel=0.01)
+        assert found.square().mean(1).max() < 1.01
+
+
+def test_layers_of_the_decoder_are_given_features_of_unit_size():
+    torch.manual_seed(0)
+    decoder = randomise(TextureDecoder([4, 6, 8], 5, attention=True))
+    given = []
+    for layer in decoder.refine:
+        layer.register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0]))
+    features = [100 * torch.randn(1, c, 16 // 2**k, 16 // 2**k) for k, c in enumerate([4, 6, 8])]
+    decoder(features, [torch.ones(1, 1, 1, 1)] * 3, torch.ones(1, 1), torch.randn(1, 3, 5), torch.randn)
+    assert len(given) == 2
+    for x in given:
+        torch.testing.assert_close(x.square().mean(1), torch.ones_like(x[:, 0]))
+
+
 def test_each_token_has_a_vector_of_its_own():
     w = MappingNetwork(tokens=4, latent=2, summary=3, width=8)(torch.zeros(2, 4, 2), torch.zeros(2, 3))
     assert w.shape == (2, 4, 8)
@@ -115,7 +141,7 @@ def test_noise_enters_every_layer_with_a_strength_of_its_own():
         return torch.randn(shape)
 
     def drawn():
-        return decoder(features, units, w, noise)
+        return decoder(features, units, torch.ones(1, 1), w, noise)
 
     assert not torch.allclose(drawn(), drawn())
     found = [shape[1:3] for shape in shapes[: len(shapes) // 2]]
@@ -136,7 +162,8 @@ def test_a_picture_of_each_scale_is_in_units_of_its_own():
     w = torch.randn(1, 3, 5)
 
     def drawn(*levels: float):
-        return decoder(features, [torch.full((1, 1, 1, 1), level) for level in levels], w, torch.zeros)
+        units = [torch.full((1, 1, 1, 1), level) for level in levels]
+        return decoder(features, units, torch.ones(1, 1), w, torch.zeros)
 
     together = drawn(1, 0, 0) + 2 * drawn(0, 1, 0) + 3 * drawn(0, 0, 1)
     torch.testing.assert_close(drawn(1, 2, 3), together)

@@ -7,6 +7,7 @@ from torch import nn
 from config.schema import Adversarial, Loss
 from custom_nn.layers import to_channels, to_complex
 from custom_nn.model import Reconstruction
+from custom_nn.wavelets import band_count
 from fastmri.fourier import fft1c
 from fastmri.metrics import psnr_of_error
 from fastmri.physics import apply_mask, null_space, zero_filled
@@ -70,7 +71,7 @@ def test_a_generator_trained_on_it_samples_the_posterior(octaves, tolerance):
         image, measured = scene.draw(512)
         draws = [sampler(measured) for _ in range(samples)]
         batch = batch_of(image, measured, scene.mask)
-        terms = generator_terms(draws, None, batch, weights, torch.ones(3 * octaves + 1, 2, 512))
+        terms = generator_terms(draws, None, batch, weights, torch.ones(band_count(octaves), 2, 512))
         optimizer.zero_grad()
         terms["total"].backward()
         optimizer.step()

@@ -17,7 +17,7 @@ from tests.trainer.conftest import TINY
 from tests.trainer.test_objectives import batch_of
 from trainer.data import find_volumes
 from trainer.distributed import Process
-from trainer.spreading import Gaps, measure_gaps, tune_betas, tune_gains, tuning_batches
+from trainer.spreading import GAINS, Gaps, measure_gaps, tune_betas, tune_gains, tuning_batches
 
 ALONE = Process(torch.device("cpu"))
 SAMPLES = 8
@@ -63,13 +63,13 @@ def scene_gaps(wide: float) -> list[float]:
 
 def test_exact_samples_obey_the_law_in_every_band():
     gaps = scene_gaps(1.0)
-    fine, coarse = gaps[2:4], gaps[6:8]  # of one row, other bands have nothing
-    assert [*fine, *coarse] == pytest.approx([LAW] * 4, abs=0.05)
+    finest, fine, coarse = gaps[2:4], gaps[8:10], gaps[12:14]  # of one row, other bands have nothing
+    assert [*finest, *fine, *coarse] == pytest.approx([LAW] * 6, abs=0.05)
 
 
 def test_too_much_in_one_band_shows_in_that_band():
     right, wrong = scene_gaps(1.0), scene_gaps(2.0)
-    for fine, coarse in ((2, 6), (3, 7)):
+    for fine, coarse in ((2, 12), (3, 13)):
         assert wrong[fine] > right[fine] + 1
         assert abs(wrong[coarse] - right[coarse]) < 0.5 * (wrong[fine] - right[fine])
 
@@ -97,7 +97,7 @@ def gap_of(spread: float) -> float:
     return 10 * math.log10((1 + spread**2) / (1 + spread**2 / SAMPLES))
 
 
-@pytest.mark.parametrize(("fine", "coarse"), [(0.6, 2.0), (1.7, 0.5), (0.5, 0.5)])
+@pytest.mark.parametrize(("fine", "coarse"), [(0.6, 2.0), (1.7, 0.6), (0.6, 0.6)])
 @pytest.mark.parametrize("image", [0.9, 1.1])
 def test_gains_mend_a_wrong_spread_of_the_image_and_make_it_alike_in_all_bands(fine, coarse, image):
     """`image`: what magnitudes make of the spread that all bands have."""
@@ -114,7 +114,7 @@ def test_nothing_is_amplified_without_end():
     gains, levels = ones(), {4: 1.0, 8: 1.0}
     for _ in range(30):
         tune_gains(gains, levels, gaps(0.0, 9.0, image=0.0), config(gain_rate=0.7))
-    assert gains[4][0][0] == 3
+    assert gains[4][0][0] == GAINS[1]
     assert levels == {4: 1.5, 8: 1.5}
 
 
@@ -151,5 +151,5 @@ def test_slices_to_tune_by_are_spread_over_volumes_and_shared_by_processes(tiny_
     assert places(batch for share in shares for batch in share) == found
 
 
-def test_each_octave_has_three_bands_and_what_is_left_is_one():
-    assert [band_count(octaves) for octaves in (0, 1, 3)] == [1, 4, 10]
+def test_each_octave_has_three_bands_the_finest_twice_and_what_is_left_is_one():
+    assert [band_count(octaves) for octaves in (0, 1, 3)] == [1, 7, 13]

@@ -127,12 +127,31 @@ def test_every_model_can_be_described_without_memory(tiny_run):
         checkpoint.check_weights({}, found.config)
 
 
+PAIRS = [[1.5, 1.5]] * 3 + [[0.5, 0.5]]
+
+
 @pytest.mark.parametrize(
-    ("schema", "betas"),
-    [(2, {"fine": {4: 1.5}, "coarse": {4: 0.5}}), (3, {4: [1.5] * 6 + [0.5] * 2})],
+    ("schema", "betas", "gains"),
+    [
+        (2, {"fine": {4: 1.5}, "coarse": {4: 0.5}}, None),
+        (3, {4: [1.5] * 6 + [0.5] * 2}, None),
+        (4, {4: PAIRS}, {4: [[2.0, 3.0], *[[1.0, 1.0]] * 3]}),
+    ],
 )
-def test_checkpoints_of_before_bands_had_betas_or_gains_are_read(stranger, schema, betas):
-    run = stranger(versions__schema=schema, config__loss__octaves=1, betas=betas, gains=None)
+def test_checkpoints_of_before_bands_had_betas_or_gains_or_two_finest_levels_are_read(
+    stranger, schema, betas, gains
+):
+    run = stranger(versions__schema=schema, config__loss__octaves=1, betas=betas, gains=gains)
     found = checkpoint.load(checkpoint.find(run)).progress
-    assert found.betas == {4: [[1.5, 1.5]] * 3 + [[0.5, 0.5]]}
-    assert found.gains == {4: [[1.0, 1.0]] * 4}
+    assert found.betas == {4: [[1.5, 1.5]] * 6 + [[0.5, 0.5]]}
+    finest = (gains or found.gains)[4][0]
+    assert found.gains == {4: [finest, [1.0, 1.0], [1.0, 1.0]] * 2 + [[1.0, 1.0]]}
+
+
+def test_a_generative_model_whose_features_had_any_size_is_refused(stranger):
+    """Its weights would load, and draw something else."""
+    run = stranger(versions__schema=4, config__model__name="generative")
+    with pytest.raises(
+        ValueError, match="written with schema 4, this program reads 5, of generative models no"
+    ):
+        checkpoint.load(checkpoint.find(run))
