@@ -217,8 +217,8 @@ class Loss(Options):
     l1: float = Field(0.16, ge=0, description="of the mean absolute error")
     complex_l1: float = Field(0.0, ge=0, description="of the mean absolute error of real and imaginary parts")
     octaves: int = Field(
-        0, ge=0, le=5, description="octaves of wavelets that the L1 terms and std_reward are taken in; 0: "
-        "the whole image"
+        0, ge=0, le=5, description="octaves of wavelets that the L1 terms and std_reward are taken in, the "
+        "finest as two levels; 0: the whole image"
     )  # fmt: skip
     samples: int = Field(1, ge=1, le=16, description="draws per slice, of whose mean these terms are")
     std_reward: bool = Field(

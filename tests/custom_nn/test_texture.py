@@ -1,11 +1,13 @@
 """The pieces of style-based synthesis do what their equations say."""
 
+import math
 from typing import TypeVar
 
 import pytest
 import torch
 
 from custom_nn.texture import (
+    FAINTEST,
     PICTURE_NOISE,
     AdaptiveInstanceNorm,
     Features,
@@ -168,6 +170,25 @@ def test_a_picture_of_each_scale_is_in_units_of_its_own():
     together = drawn(1, 0, 0) + 2 * drawn(0, 1, 0) + 3 * drawn(0, 0, 1)
     torch.testing.assert_close(drawn(1, 2, 3), together)
     assert drawn(0, 0, 0).abs().max() == 0
+
+
+def test_how_little_was_measured_sets_the_strength_of_all_places():
+    decoder = randomise(TextureDecoder([4, 6], 5, attention=True))
+    features = [torch.randn(1, c, 16 // 2**k, 16 // 2**k) for k, c in enumerate([4, 6])]
+    units, w = [torch.full((1, 1, 1, 1), 0.1)] * 2, torch.randn(1, 3, 5)
+    for parameter in (*decoder.strengths.parameters(), *decoder.sparsities.parameters()):
+        torch.nn.init.zeros_(parameter)
+    for picture, sparsities in zip(decoder.pictures, decoder.sparsities, strict=True):
+        torch.nn.init.normal_(picture.weight, std=0.03)  # none so strong that it is cut
+        torch.nn.init.constant_(sparsities.weight, 0.1)
+
+    def drawn(sparsity: float) -> torch.Tensor:
+        return decoder(features, units, torch.full((1, 1), sparsity), w, torch.zeros)
+
+    def strength(logit: float) -> float:
+        return FAINTEST + math.log1p(math.exp(logit))
+
+    torch.testing.assert_close(drawn(1.0), drawn(-1.0) * (strength(1.0) / strength(-1.0)))
 
 
 def test_units_follow_contrast_and_brightness_and_fit_the_features():
