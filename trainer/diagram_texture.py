@@ -37,7 +37,14 @@ def _features(model: Generative, rows: list[float]) -> list[Box]:
     """The condition's features, finest first."""
     levels = zip(model.features.enter, model.features.stay, rows, strict=True)
     return [
-        Box(FEATURES, y, 1.0, TALL, f"2 × conv 3×3\n{enter.in_channels} → {stay.out_channels}", "conv")
+        Box(
+            FEATURES,
+            y,
+            1.0,
+            TALL,
+            f"2 × conv 3×3, to\nunit size, {enter.in_channels} → {stay.out_channels}",
+            "conv",
+        )
         for enter, stay, y in levels
     ]
 
@@ -96,6 +103,8 @@ def _decoder(model: Generative, rows: list[float], features: list[Box], pictures
         boxes += [up, total, stay]
         below = stay
     notes = [Note(PICTURE + 0.06, (a.y + b.y) / 2, "up ×2, added", "left", 6) for a, b in pairwise(pictures)]
+    notes += [Note(SUM, y + 0.18, "to unit size", size=6) for y in rows[:-1]]
+    notes.append(Note(PICTURE, rows[-1] - 0.26, "strength: of the sampling density as well", size=6))
     convs = [box for box in boxes if box.kind == "modulated"]
     attends = decoder.bottom.attend.query is not None
     ports = [Port(box.left[0], box.top[1], "ε", "noise") for box in pictures]
