@@ -8,11 +8,12 @@ import h5py
 import numpy as np
 import torch
 
+from fastmri.contents import load_mask
 from fastmri.fourier import ifft2c
 from fastmri.image import center_crop
 from fastmri.inspecting import inspect
 from fastmri.opening import find_dataset, opening, printable, read_number
-from fastmri.volumes import TARGET, Volume, load_mask, read_header
+from fastmri.volumes import TARGET, Volume, read_header
 
 WITH_TARGET = ("singlecoil_train", "singlecoil_val")  # folders
 TARGET_TOLERANCE = 1e-4  # relative, per slice; float32 transforms differ by about 1e-6

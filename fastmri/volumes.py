@@ -1,4 +1,4 @@
-"""One fastMRI file: what it holds, and its slices one at a time."""
+"""One fastMRI file: what is known of it without reading its samples."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,8 @@ import numpy as np
 from fastmri.header import Header, parse_header
 from fastmri.opening import (
     LARGEST_HEADER,
-    LARGEST_SIDE,
     check_samples,
     find_dataset,
-    get_dataset,
     opening,
     printable,
     read_attribute,
@@ -161,51 +159,3 @@ def _max_value(file: h5py.File, target: h5py.Dataset | None) -> float | None:
     if stated is not None or target is None:
         return stated
     return float(np.max([target[k].max() for k in range(target.shape[0])]))
-
-
-def read_kspace(path: str | Path, slices: list[int]) -> np.ndarray:
-    """Some slices' k-space, complex64 (len(slices), rows, columns); reads no other slice."""
-    with opening(path) as file:
-        kspace = get_dataset(file, "kspace")
-        return np.stack([kspace[k] for k in slices]).astype(np.complex64, copy=False)
-
-
-def read_target(path: str | Path, slice_num: int) -> np.ndarray:
-    """One slice of the raw target, float32 (h, w)."""
-    with opening(path) as file:
-        return get_dataset(file, TARGET)[slice_num].astype(np.float32, copy=False)
-
-
-def read_mask(path: str | Path) -> np.ndarray:
-    """The file's own mask, bool (columns,). Raises ValueError if its length is another, or it is empty."""
-    with opening(path) as file:
-        return load_mask(file, get_dataset(file, "kspace").shape[2])
-
-
-def load_mask(file: h5py.File, columns: int) -> np.ndarray:
-    """The mask of an open file, bool (columns,)."""
-    mask = get_dataset(file, "mask")
-    if mask.size != columns:
-        raise ValueError(f"mask must have {columns} entries, one per column, has {mask.size}")
-    if mask.dtype.kind not in "biuf":
-        raise ValueError(f"mask must be of numbers, is {mask.dtype}")
-    kept = np.asarray(mask).astype(bool).ravel()
-    if not kept.any():
-        raise ValueError("mask keeps no column")
-    return kept
-
-
-def read_patient(path: str | Path) -> str | None:
-    """The file's name for its patient, if it has one."""
-    with opening(path) as file:
-        value = read_attribute(file, "patient_id")
-    return None if value is None else str(value)
-
-
-def read_acceleration(path: str | Path) -> int | None:
-    """The nominal acceleration that an undersampled file states, if it does."""
-    with opening(path) as file:
-        stated = read_number(file, "acceleration")
-        if stated is not None and not 1 <= stated <= LARGEST_SIDE:
-            raise ValueError(f"attribute acceleration must be from 1 to {LARGEST_SIDE}, is {stated:g}")
-    return None if stated is None else round(stated)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from loguru import logger
 from torch import nn
 
-from custom_nn.adaptive_cs_net import ThresholdedTransform
+from custom_nn.transform import ThresholdedTransform
 
 Result = TypeVar("Result")
 

@@ -4,7 +4,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from custom_nn.adaptive_cs_net import AdaptiveCSNet, Block, ThresholdedTransform
+from custom_nn.adaptive_cs_net import AdaptiveCSNet, Block
+from custom_nn.transform import ThresholdedTransform
 from trainer.diagram import Arrow, Box, Diagram, Note, Port, chain, connect, joined
 from trainer.press import WIDTH
 

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fastmri.contents import read_patient
 from fastmri.dataset import read_hybrid
 from fastmri.fourier import ifft1c
 from fastmri.image import center_fit, image_size
 from fastmri.physics import middle_slice, replace_sampled
 from fastmri.slices import SliceBatch
-from fastmri.volumes import Volume, read_patient
+from fastmri.volumes import Volume
 
 
 class Donation(NamedTuple):

@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from config.schema import Config
+from fastmri.contents import read_target
 from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate, to_device
 from fastmri.masks import achieved_acceleration
-from fastmri.volumes import Volume, read_target
+from fastmri.volumes import Volume
 from trainer.data import mask_settings
 from trainer.estimates import estimate
 from trainer.records import Record

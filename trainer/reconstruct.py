@@ -12,12 +12,13 @@ from torch import nn
 from config.schema import Config
 from custom_nn.model import ZeroFilled
 from fastmri.atomic import replacing
+from fastmri.contents import read_target
 from fastmri.dataset import collate, make_slice, read_hybrid, to_device
 from fastmri.inspecting import inspect
 from fastmri.physics import middle_slice
 from fastmri.scan import scan_volumes
 from fastmri.slices import SliceBatch
-from fastmri.volumes import Volume, read_target
+from fastmri.volumes import Volume
 from trainer import checkpoint
 from trainer.distributed import Process, gather
 from trainer.draws import evaluation_draws

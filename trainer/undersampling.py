@@ -6,8 +6,9 @@ import numpy as np
 from loguru import logger
 
 from config.schema import Config
+from fastmri.contents import read_acceleration, read_kspace, read_mask
 from fastmri.masks import achieved_acceleration, evaluation_mask
-from fastmri.volumes import Volume, read_acceleration, read_kspace, read_mask
+from fastmri.volumes import Volume
 from trainer.data import mask_settings
 
 

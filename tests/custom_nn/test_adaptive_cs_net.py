@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 import torch
 
-from custom_nn.adaptive_cs_net import ThresholdedTransform, estimate_priors
+from custom_nn.adaptive_cs_net import estimate_priors
 from custom_nn.layers import SoftThreshold, instance_norm, soft_threshold, to_channels, to_complex
+from custom_nn.transform import ThresholdedTransform
 from fastmri.fourier import fft1c
 from fastmri.physics import zero_filled
 from tests.custom_nn.test_models import cascade, scene

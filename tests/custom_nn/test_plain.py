@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from custom_nn.adaptive_cs_net import AdaptiveCSNet, Block, Priors, ThresholdedTransform, estimate_priors
+from custom_nn.adaptive_cs_net import AdaptiveCSNet, Block, Priors, estimate_priors
 from custom_nn.layers import (
     NORM_EPSILON,
     InstanceNorm,
@@ -16,6 +16,7 @@ from custom_nn.layers import (
     pack,
     to_channels,
 )
+from custom_nn.transform import ThresholdedTransform
 from fastmri.fourier import fft1c, ifft1c
 from fastmri.physics import apply_mask, measured_scale, middle_slice
 from tests.custom_nn.test_models import cascade, scene

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from fastmri.augment import Augmentation, augment
+from fastmri.contents import read_target
 from fastmri.dataset import (
     EvaluationDraw,
     EvaluationSlices,
@@ -22,7 +23,6 @@ from fastmri.masks import MaskSettings, evaluation_mask
 from fastmri.physics import apply_mask
 from fastmri.sampling import EvaluationBatches, TrainingBatches
 from fastmri.scan import scan_volumes
-from fastmri.volumes import read_target
 
 MASKS = MaskSettings.make("random", [4, 8], None)
 STILL = Augmentation(flip=False, phase=0, intensity=0, noise=0)

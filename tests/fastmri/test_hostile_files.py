@@ -11,10 +11,11 @@ import pytest
 
 from fastmri import inspecting
 from fastmri.check import check_folder
+from fastmri.contents import read_kspace
 from fastmri.direct import read_slice
 from fastmri.inspecting import inspect
 from fastmri.scan import scan_volumes
-from fastmri.volumes import TARGET, read_kspace
+from fastmri.volumes import TARGET
 from tests.conftest import ROOT, write_tiny_volume
 from tests.hostile.files import HARMS, do_harm
 

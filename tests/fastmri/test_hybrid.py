@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from fastmri.contents import read_kspace, read_target
 from fastmri.direct import find_place, read_slice
 from fastmri.hybrid import read_hybrid, read_truth
 from fastmri.masks import evaluation_mask
 from fastmri.physics import apply_mask, masked_scale, measured_scale, to_hybrid
-from fastmri.volumes import TARGET, describe_volume, read_kspace, read_target
+from fastmri.volumes import TARGET, describe_volume
 from tests.conftest import write_tiny_volume
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from config.load import config_sha256, make_config
 from config.schema import Validate
-from fastmri.volumes import Volume, read_target
+from fastmri.contents import read_target
+from fastmri.volumes import Volume
 from main import main
 from tests.conftest import write_tiny_volume
 from tests.trainer.chromium import browse

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from fastmri.contents import read_kspace, read_target
 from fastmri.fourier import ifft2c
 from fastmri.image import center_crop
 from fastmri.masks import achieved_acceleration, evaluation_mask
 from fastmri.metrics import volume_metrics
-from fastmri.volumes import describe_volume, read_kspace, read_target
+from fastmri.volumes import describe_volume
 from main import main
 
 ALL = "validate.perceptual=true"
