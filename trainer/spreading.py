@@ -35,7 +35,7 @@ from trainer.state import State
 PARTS = ("in_phase", "quadrature")
 FARTHEST = 10.0  # what a tuning makes of a spread that is wrong by more: the first are of nearly no samples
 GAINS = (1 / 3, 2.0)  # of what is drawn too faint the mean is wrong too, and grows as much
-HIGHEST_LEVEL = 1.5  # variance of all bands over what each by itself should have
+HIGHEST_LEVEL = 1.2  # variance of all bands over what each by itself should have
 SETTLING = 8  # tunings of the gains: bands overlap, so none is right at once
 
 
