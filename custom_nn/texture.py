@@ -89,7 +89,7 @@ class ModulatedConv(nn.Module):
         local = self.attend.query is not None
         y = y * (_as_image(demodulation, size) if local else demodulation.mT[..., None]).to(y.dtype)
         y = y + inject_noise(self.noise_strength, y, noise) + bias[:, None, None].to(y.dtype)
-        return F.leaky_relu(y, 0.2)
+        return F.leaky_relu(y, 0.2, inplace=True)
 
 
 def _as_image(places: Tensor, size: tuple[int, int]) -> Tensor:
@@ -135,8 +135,8 @@ class Features(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         features = []
         for scale, (enter, stay) in enumerate(zip(self.enter, self.stay, strict=True)):
-            x = halve(x) if scale else x
-            x = unit_size(F.leaky_relu(stay(F.leaky_relu(enter(x), 0.2)), 0.2))
+            x = F.leaky_relu(enter(halve(x) if scale else x), 0.2, inplace=True)
+            x = unit_size(F.leaky_relu(stay(x), 0.2, inplace=True))
             features.append(x)
         return features
 
