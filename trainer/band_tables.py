@@ -36,9 +36,11 @@ def tables_of_before(content: dict, schema: int) -> dict[str, BandTable]:
         betas = {
             r: [list(pair) for pair in zip(row[::2], row[1::2], strict=True)] for r, row in betas.items()
         }
-    gains = content["gains"] if schema == 4 else {r: [[1.0, 1.0]] * len(row) for r, row in betas.items()}
-    repeated = 3 if octaves else 0
-    return {
-        name: {r: [*row[:repeated], *row] for r, row in table.items()}
-        for name, table in (("betas", betas), ("gains", gains))
-    }
+    betas = _split_finest(betas, octaves)
+    gains = _split_finest(content["gains"], octaves) if schema == 4 else constant_table(betas, octaves, 1.0)
+    return {"betas": betas, "gains": gains}
+
+
+def _split_finest(table: BandTable, octaves: int) -> BandTable:
+    """Both levels of the finest octave as its only one was."""
+    return {r: [*row[:3], *row] if octaves else row for r, row in table.items()}

@@ -21,6 +21,7 @@ from trainer.band_tables import is_whole, tables_of_before
 from trainer.seal import read_sealed, seal
 
 SCHEMA = 5  # of 4 a texture's features had any size, its finest octave one level; see `tables_of_before`
+OLDER = (2, 3, 4)
 STATES = ("model", "ema", "optimizer")
 
 
@@ -96,7 +97,7 @@ def load(path: Path) -> Checkpoint:
         packed = io.BytesIO(read_sealed(path))
         content = torch.load(packed, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
-        if schema in (2, 3, 4) and content["config"]["model"]["name"] != Generative.name:
+        if schema in OLDER and content["config"]["model"]["name"] != Generative.name:
             content |= tables_of_before(content, schema)
             schema = SCHEMA
         fields = [({"batches": None} | content)[name] for name in Progress._fields]
@@ -111,7 +112,7 @@ def load(path: Path) -> Checkpoint:
     except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, OSError) as error:
         raise ValueError(f"{path}: not a checkpoint of this program ({type(error).__name__})") from None
     if schema != SCHEMA:
-        older = ", of generative models no older" if schema in (2, 3, 4) else ""
+        older = ", of generative models no older" if schema in OLDER else ""
         raise ValueError(f"{path}: written with schema {schema}, this program reads {SCHEMA}{older}")
     try:
         progress = TypeAdapter(Progress).validate_python(fields)
