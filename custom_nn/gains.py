@@ -11,24 +11,35 @@ BandTable = dict[int, list[list[float]]]
 
 
 class BandGains(nn.Module):
-    """Factors of a texture's bands; between accelerations they are interpolated, log to log, not beyond."""
+    """Two draws of a texture as one, whose spread and mean are so many times theirs, band by band.
+
+    p first + q second with p^2 + q^2 = spread^2 and p + q = mean: of draws that are independent it moves the
+    one factor without the other, so what is drawn too faint can be made up for, and what the mean has wrong
+    be left out. Between accelerations factors are interpolated, over log2 of them, not beyond.
+    """
 
     density: Tensor  # (A,), as `sampling_density`
-    logs: Tensor  # (A, bands, 2)
+    factors: Tensor  # (2, A, bands, 2): logarithms of the spread's, and the mean's
 
-    def __init__(self, table: BandTable):
+    def __init__(self, spread: BandTable, mean: BandTable):
         super().__init__()
-        known = sorted(table)
+        known = sorted(spread)
         known += known[-1:]  # of one alone, both ends of the only interval
-        logs = torch.tensor([table[r] for r in known]).clamp(min=1e-6).log()
+        logs = torch.tensor([spread[r] for r in known]).clamp(min=1e-6).log()
+        factors = torch.stack([logs, torch.tensor([mean[r] for r in known])])
         self.register_buffer("density", torch.tensor(known).log2(), persistent=False)
-        self.register_buffer("logs", logs, persistent=False)
+        self.register_buffer("factors", factors, persistent=False)
 
-    def forward(self, texture: Tensor, mask: Tensor) -> Tensor:
-        """(N, 2, H, W) in phase and in quadrature, where mask (N, 1, 1, W) is measured: alike."""
+    def forward(self, first: Tensor, second: Tensor, mask: Tensor) -> Tensor:
+        """Each (N, 2, H, W) in phase and in quadrature, where mask (N, 1, 1, W) is measured: alike."""
         wanted = sampling_density(mask).flatten()  # (N,)
         above = torch.searchsorted(self.density, wanted).clamp(1, len(self.density) - 1)
         low, high = self.density[above - 1], self.density[above]
         share = ((wanted - low) / (high - low).clamp(min=1e-6)).clamp(0, 1)
-        logs = self.logs[above - 1].lerp(self.logs[above], share[:, None, None])
-        return weighed(texture, logs.exp().movedim(0, 1))
+        logs, mean = self.factors[:, above - 1].lerp(self.factors[:, above], share[:, None, None])
+        half = logs.exp() / 2**0.5  # of the spread, in each of two draws that share it
+        middle = torch.minimum(mean / 2, half)  # two draws can't have a larger mean
+        apart = (half.square() - middle.square()).sqrt()
+        weights = torch.cat([middle + apart, middle - apart], dim=-1).movedim(0, 1)
+        first, second = weighed(torch.cat([first, second], dim=1), weights).chunk(2, dim=1)
+        return first + second

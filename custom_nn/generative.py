@@ -92,8 +92,10 @@ class Generative(nn.Module):
         latent: Condition | None = None,
     ) -> Reconstruction:
         condition = self.encode(masked_kspace, mask, scale) if latent is None else latent
-        image = self._draw(condition, condition.prior.sample(noise), mask, noise)
-        scale = condition.scale
+        texture = self._draw(condition, noise)
+        if self.gains is not None:
+            texture = self.gains(texture, self._draw(condition, noise), mask)
+        image, scale = self._add(condition, texture, mask), condition.scale
         return Reconstruction(image * scale, condition.baseline * scale, condition)
 
     def encode(self, masked_kspace: Tensor, mask: Tensor, scale: Tensor | None = None) -> Condition:
@@ -126,17 +128,24 @@ class Generative(nn.Module):
         truth = zero_filled(kspace) / latent.scale
         seen = high_pass(truth, mask, self.high_pass) if self.high_pass else truth
         posterior = gaussian(self.proxy(seen * latent.phase.conj()), self.latent_shape)
-        image = self._draw(latent, posterior.sample(noise), mask, lambda shape: truth.real.new_zeros(shape))
+        drawn = self._decode(latent, posterior.sample(noise), lambda shape: truth.real.new_zeros(shape))
+        image = self._add(latent, drawn, mask)
         texture = (to_channels(image) - to_channels(truth)).abs().mean()
         return Guidance(kl_divergence(posterior, latent.prior), texture)
 
-    def _draw(self, condition: Condition, z: Tensor, mask: Tensor, noise: Noise) -> Tensor:
-        """The baseline with one texture, complex64 (N, 1, H, W)."""
+    def _draw(self, condition: Condition, noise: Noise) -> Tensor:
+        """A texture by the prior, as `_decode` gives it."""
+        return self._decode(condition, condition.prior.sample(noise), noise)
+
+    def _decode(self, condition: Condition, z: Tensor, noise: Noise) -> Tensor:
+        """The texture of a latent, (N, 2, H, W) in phase and in quadrature with the baseline."""
         height, width = condition.baseline.shape[-2:]
         w = self.mapping(z, condition.summary)
         channels = self.decoder(condition.features, condition.units, condition.sparsity, w, noise)
-        channels = channels[..., :height, :width]
-        channels = channels if self.gains is None else self.gains(channels, mask)
+        return channels[..., :height, :width]
+
+    def _add(self, condition: Condition, channels: Tensor, mask: Tensor) -> Tensor:
+        """The baseline with a texture, complex64 (N, 1, H, W)."""
         texture = to_complex(channels) * condition.phase
         if self.hard_projection:
             texture = null_space(texture, mask)

@@ -23,9 +23,10 @@ def is_whole(table: BandTable, octaves: int) -> bool:
 
 
 def tables_of_before(content: dict, schema: int) -> dict[str, BandTable]:
-    """Betas and gains of a checkpoint of an older schema.
+    """Betas, gains and factors of the mean of a checkpoint of an older schema.
 
-    Of 4 the finest octave was one level; of 3 there were no gains, and betas in a row; of 2 there were two.
+    Of 5 gains were of spread and mean alike; of 4 the finest octave was one level; of 3 there were no gains,
+    and betas in a row; of 2 there were two.
     """
     betas, octaves = content["betas"], content["config"]["loss"]["octaves"]
     if schema == 2:
@@ -36,9 +37,12 @@ def tables_of_before(content: dict, schema: int) -> dict[str, BandTable]:
         betas = {
             r: [list(pair) for pair in zip(row[::2], row[1::2], strict=True)] for r, row in betas.items()
         }
-    betas = _split_finest(betas, octaves)
-    gains = _split_finest(content["gains"], octaves) if schema == 4 else constant_table(betas, octaves, 1.0)
-    return {"betas": betas, "gains": gains}
+    betas, gains = (
+        _split_finest(table, octaves) if schema <= 4 else table
+        for table in (betas, content.get("gains") or {})
+    )
+    gains = gains or constant_table(betas, octaves, 1.0)
+    return {"betas": betas, "gains": gains, "means": gains}
 
 
 def _split_finest(table: BandTable, octaves: int) -> BandTable:

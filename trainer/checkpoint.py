@@ -20,8 +20,9 @@ from fastmri.atomic import replacing
 from trainer.band_tables import is_whole, tables_of_before
 from trainer.seal import read_sealed, seal
 
-SCHEMA = 5  # of 4 a texture's features had any size, its finest octave one level; see `tables_of_before`
-OLDER = (2, 3, 4)
+SCHEMA = 6  # of 5 one gain was of a texture's spread and mean; see `tables_of_before`
+OLDER = (2, 3, 4, 5)
+ANY_SIZE = 4  # the last in which a texture's features had any
 STATES = ("model", "ema", "optimizer")
 
 
@@ -34,7 +35,8 @@ class Progress(NamedTuple):
     best: float | None  # highest score of a validation so far
     world: int  # processes that share a step
     betas: BandTable  # weights of the standard deviation's rewards
-    gains: BandTable  # of the texture in evaluation
+    gains: BandTable  # of the texture's spread in evaluation
+    means: BandTable  # of its mean
 
 
 class Checkpoint(NamedTuple):
@@ -97,7 +99,8 @@ def load(path: Path) -> Checkpoint:
         packed = io.BytesIO(read_sealed(path))
         content = torch.load(packed, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
-        if schema in OLDER and content["config"]["model"]["name"] != Generative.name:
+        generative = content["config"]["model"]["name"] == Generative.name
+        if schema in OLDER and not (generative and schema <= ANY_SIZE):
             content |= tables_of_before(content, schema)
             schema = SCHEMA
         fields = [({"batches": None} | content)[name] for name in Progress._fields]
@@ -112,7 +115,7 @@ def load(path: Path) -> Checkpoint:
     except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, OSError) as error:
         raise ValueError(f"{path}: not a checkpoint of this program ({type(error).__name__})") from None
     if schema != SCHEMA:
-        older = ", of generative models no older" if schema in OLDER else ""
+        older = f", of generative models none before {ANY_SIZE + 1}" if schema in OLDER else ""
         raise ValueError(f"{path}: written with schema {schema}, this program reads {SCHEMA}{older}")
     try:
         progress = TypeAdapter(Progress).validate_python(fields)
@@ -124,7 +127,7 @@ def load(path: Path) -> Checkpoint:
     except ValueError as error:
         lines = " ".join(str(error).split())
         raise ValueError(f"{path}: its options don't fit this program: {lines}") from None
-    for name in ("betas", "gains"):
+    for name in ("betas", "gains", "means"):
         if not is_whole(getattr(progress, name), config.loss.octaves):
             raise ValueError(f"{path}: not a checkpoint of this program (its {name} are not of its bands)")
     return Checkpoint(config, progress, state)
@@ -151,15 +154,18 @@ def load_model(checkpoint: Checkpoint, config: Config, device: torch.device) -> 
     check_weights(checkpoint.state["ema"], config)
     model = make_model(config)
     model.load_state_dict(checkpoint.state["ema"])
-    set_gains(model, checkpoint.progress.gains)
+    set_gains(model, checkpoint.progress.gains, checkpoint.progress.means)
     return model.to(device).eval()
 
 
-def set_gains(model: Trained, gains: BandTable) -> None:
+def set_gains(model: Trained, gains: BandTable, means: BandTable) -> None:
     """Of a texture's bands; factors of 1 cost nothing."""
     if isinstance(model, Generative):
-        tuned = any(gain != 1 for row in gains.values() for pair in row for gain in pair)
-        model.gains = BandGains(gains).to(next(model.parameters()).device) if tuned else None
+        factors = [
+            factor for table in (gains, means) for row in table.values() for pair in row for factor in pair
+        ]
+        tuned = any(factor != 1 for factor in factors)
+        model.gains = BandGains(gains, means).to(next(model.parameters()).device) if tuned else None
 
 
 def check_weights(found: dict[str, Any], config: Config) -> None:

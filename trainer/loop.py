@@ -21,12 +21,13 @@ from trainer.compiled import compile_network, or_eager
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process, make_deterministic
 from trainer.faults import enough_memory, places, tell_bad_step, write_batches
+from trainer.gaps import tuning_batches
 from trainer.lock import locked
 from trainer.milestones import due, log_losses, save_last, validate_step, validation_due
 from trainer.pretrained import resolve_baseline
 from trainer.recent import Recent
 from trainer.signals import stop_signals
-from trainer.spreading import settle_step, tune_step, tuning_batches
+from trainer.spreading import settle_step, tune_step
 from trainer.state import State, make_state, newest, resume
 from trainer.step import train_step
 

@@ -56,6 +56,7 @@ class State:
     gradients: BatchGradients
     betas: BandTable
     gains: BandTable
+    means: BandTable
     world: int = 1  # processes that share a step
     step: int = 0
     batches: int = 0  # of all processes together
@@ -80,7 +81,7 @@ class State:
 
     def progress(self) -> checkpoint.Progress:
         done = (self.step, self.batches, self.validated, self.best, self.world)
-        return checkpoint.Progress(*done, self.betas, self.gains)
+        return checkpoint.Progress(*done, self.betas, self.gains, self.means)
 
     def advance(self, batches: int) -> None:
         """One step of so many batches of each process is done."""
@@ -93,9 +94,10 @@ class State:
                 part.load_state_dict(found.state[name])
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"the checkpoint's {name} doesn't fit the run's options ({error})") from None
-        self.step, batches, self.validated, self.best, world, self.betas, self.gains = found.progress
+        self.step, batches, self.validated, self.best, world, *tables = found.progress
+        self.betas, self.gains, self.means = tables
         self.batches = self.step * world if batches is None else batches
-        checkpoint.set_gains(self.average, self.gains)
+        checkpoint.set_gains(self.average, self.gains, self.means)
 
 
 def make_state(config: Config, process: Process, pretrained: bool) -> State:
@@ -110,13 +112,13 @@ def make_state(config: Config, process: Process, pretrained: bool) -> State:
     checkpoint_blocks(model, config.train.checkpoint_blocks)
     average = copy.deepcopy(model).eval().requires_grad_(False)
     optimizer = make_optimizer(model, config.train)
-    betas, gains = (
+    betas, gains, means = (
         constant_table(config.masks.accelerations, config.loss.octaves, value)
-        for value in (config.loss.beta, 1.0)
+        for value in (config.loss.beta, 1.0, 1.0)
     )
     adversary = make_adversary(config, process)
     gradients = BatchGradients(model, adversary, config, process.device)
-    return State(model, average, optimizer, adversary, gradients, betas, gains, process.world)
+    return State(model, average, optimizer, adversary, gradients, betas, gains, means, process.world)
 
 
 def last_checkpoint(out: Path) -> Path:

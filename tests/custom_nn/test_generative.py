@@ -47,7 +47,7 @@ def global_() -> GenerativeGlobal:
     return model
 
 
-HIGHEST_GAINS = BandGains({4: [[8.0, 8.0]] * 7})
+HIGHEST_GAINS = BandGains({4: [[8.0, 8.0]] * 7}, {4: [[0.0, 1.0]] * 7})
 
 
 @pytest.mark.parametrize("gains", [None, HIGHEST_GAINS])

@@ -104,7 +104,9 @@ def train_and_tell(path: Path, out: Path, *overrides: str) -> None:
     loop.make_state, loop.train_step = kept, recorded
     with distributed.group(process):
         loop.train(config, out, process)
-    saved = {name: torch.tensor(list(getattr(made[0], name).values())) for name in ("betas", "gains")}
+    saved = {
+        name: torch.tensor(list(getattr(made[0], name).values())) for name in ("betas", "gains", "means")
+    }
     for name, part in made[0].tensors().items():
         if "optimizer" not in name:
             saved |= {f"{name}.{key}": value for key, value in part.items()}

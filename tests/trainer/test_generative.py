@@ -15,7 +15,7 @@ from tests.trainer.processes import command, run_on
 from trainer import checkpoint
 from trainer.data import find_volumes
 from trainer.distributed import Process
-from trainer.spreading import measure_gaps, tuning_batches
+from trainer.gaps import measure_gaps, tuning_batches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -17,7 +17,8 @@ from tests.trainer.conftest import TINY
 from tests.trainer.test_objectives import batch_of
 from trainer.data import find_volumes
 from trainer.distributed import Process
-from trainer.spreading import Gaps, measure_gaps, tune_betas, tune_gains, tuning_batches
+from trainer.gaps import Gaps, measure_gaps, measure_means, tuning_batches
+from trainer.spreading import tune_betas, tune_gains
 
 ALONE = Process(torch.device("cpu"))
 SAMPLES = 8
@@ -74,6 +75,32 @@ def test_too_much_in_one_band_shows_in_that_band():
         assert abs(wrong[coarse] - right[coarse]) < 0.5 * (wrong[fine] - right[fine])
 
 
+class Adding(nn.Module):
+    """Noise as the baseline; the texture's mean is so much of what is lacking, and so much that is wrong."""
+
+    def __init__(self, truth, right: float, wrong: float):
+        super().__init__()
+        self.truth, self.right, self.wrong = truth, right, wrong
+        self.baseline, self.error = torch.randn_like(truth), torch.randn_like(truth)
+
+    def forward(self, masked_kspace, mask, noise, scale=None, latent=None):
+        mean = self.right * (self.truth - self.baseline) + self.wrong * self.error
+        return Reconstruction(self.baseline + mean + torch.randn_like(mean), self.baseline, latent=())
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "kept"), [(1, 0, 1), (0.5, 0, 1), (2, 0, 0.5), (0, 1, 0), (-1, 0, 0)]
+)
+def test_of_a_textures_mean_as_much_is_kept_as_is_right(right, wrong, kept):
+    torch.manual_seed(0)
+    scene = GaussianScene(16)
+    image, measured = scene.draw(20000)
+    found = measure_means(
+        Adding(image, right, wrong), [batch_of(image, measured, scene.mask)], config(), ALONE
+    )
+    assert [found[4][1][0], found[4][-1][1]] == pytest.approx([kept] * 2, abs=0.02)
+
+
 def test_betas_move_by_what_is_missing_and_stay_below_where_the_reward_would_win():
     betas = ones()
     tune_betas(betas, gaps(LAW - 1, LAW + 1), config())
@@ -114,7 +141,7 @@ def test_nothing_is_amplified_without_end():
     gains, levels = ones(), {4: 1.0, 8: 1.0}
     for _ in range(30):
         tune_gains(gains, levels, gaps(0.0, 9.0, image=0.0), config(gain_rate=0.7))
-    assert gains[4][0][0] == 2
+    assert gains[4][0][0] == 4
     assert levels == {4: 1.2, 8: 1.2}
 
 

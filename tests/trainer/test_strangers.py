@@ -87,6 +87,7 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused(stranger, capsys):
         ({"gains": {4: [[1.0, 1.0]] * 2}}, "(its gains are not of its bands)"),
         ({"gains": {4: [[1.0]]}}, "(its gains are not of its bands)"),
         ({"gains": {4: [[float("nan"), 1.0]]}}, "(its gains are not of its bands)"),
+        ({"means": {4: [[1.0]]}}, "(its means are not of its bands)"),
         ({"ema": {}}, "weights are not of the model"),
         ({"ema": [1]}, "not a checkpoint of this program"),
         ({"ema__blocks.0.step": "text"}, "weights are not of the model"),
@@ -145,6 +146,7 @@ def test_checkpoints_of_before_bands_had_betas_or_gains_or_two_finest_levels_are
     found = checkpoint.load(checkpoint.find(run)).progress
     assert found.betas == {4: [[1.5, 1.5]] * 6 + [[0.5, 0.5]]}
     finest = (gains or found.gains)[4][0]
+    assert found.means == found.gains
     assert found.gains == {4: [finest, [1.0, 1.0], [1.0, 1.0]] * 2 + [[1.0, 1.0]]}
 
 
@@ -152,6 +154,6 @@ def test_a_generative_model_whose_features_had_any_size_is_refused(stranger):
     """Its weights would load, and draw something else."""
     run = stranger(versions__schema=4, config__model__name="generative")
     with pytest.raises(
-        ValueError, match="written with schema 4, this program reads 5, of generative models no"
+        ValueError, match="written with schema 4, this program reads 6, of generative models none before 5"
     ):
         checkpoint.load(checkpoint.find(run))

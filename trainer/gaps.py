@@ -1,0 +1,135 @@
+"""How much samples differ, and what their mean is worth, in every wavelet band by itself."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from config.schema import Config
+from custom_nn.gains import BandTable
+from custom_nn.wavelets import band_count, wavelets
+from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate, to_device
+from fastmri.image import image_size
+from fastmri.physics import zero_filled
+from fastmri.posterior import squared_errors
+from fastmri.slices import SliceBatch
+from fastmri.volumes import Volume
+from trainer.data import mask_settings
+from trainer.distributed import Process, add_up
+from trainer.draws import evaluation_draws
+from trainer.objectives import magnitude, turned
+
+PARTS = ("in_phase", "quadrature")
+
+
+class Gaps(NamedTuple):
+    """What the mean of samples gains on one in dB."""
+
+    image: Tensor  # float64 scalar, of magnitudes: of PSNR
+    bands: Tensor  # float64 (bands, 2): in phase and in quadrature
+
+
+def tuning_batches(config: Config, volumes: list[Volume], process: Process) -> list[SliceBatch]:
+    """This process's share of `loss.tune_slices` slices, as many of each volume, at every acceleration.
+
+    Each batch is of one volume. They are kept in memory, because they are used again and again.
+    """
+    dataset = EvaluationSlices(volumes, mask_settings(config), adjacent_slices=config.data.adjacent_slices)
+    starts = np.cumsum([0] + [volume.num_slices for volume in volumes])
+    used = _evenly(len(volumes), config.loss.tune_slices)
+    each = config.loss.tune_slices // len(used)
+    groups = [starts[k] + _evenly(volumes[k].num_slices, each) for k in used]
+    pairs = [(group, r) for group in groups for r in config.masks.accelerations]
+    return [
+        collate([dataset[EvaluationDraw(int(place), r)] for place in group])
+        for group, r in pairs[process.rank :: process.world]
+    ]
+
+
+def _evenly(stop: int, count: int) -> np.ndarray:
+    """At most so many numbers below `stop`, each from the middle of its part of the range."""
+    count = min(stop, count)
+    return ((np.arange(count) + 0.5) * stop / count).astype(int)
+
+
+@torch.inference_mode()
+def measure_gaps(
+    model: nn.Module, batches: Iterable[SliceBatch], config: Config, process: Process
+) -> dict[int, Gaps]:
+    """By acceleration, mean over volumes, over all processes.
+
+    10 log10 of the squared error of one sample over that of the mean of P = `validate.samples`. Bands are of
+    the complex image, in phase and in quadrature by themselves: anatomy is in phase, and what is unknown of
+    it is stronger, and rarer.
+    """
+    accelerations, bands = config.masks.accelerations, band_count(config.loss.octaves)
+    shape = len(accelerations), 2 + bands * len(PARTS)  # how many volumes, and sums over them
+    found = torch.zeros(shape, dtype=torch.float64, device=process.device)
+    for batch in batches:
+        batch = to_device(batch, process.device)
+        pairs = drawn_bands(model, batch, config)
+        errors = torch.stack([squared_errors(*pair, [1, drawn_samples(config)]) for pair in pairs])
+        one, mean = errors.clamp(min=1e-30).unbind(-1)
+        gaps = 10 * (one / mean).log10()
+        found[accelerations.index(batch.acceleration[0])] += torch.cat([gaps.new_ones(1), gaps])
+    counted = add_up(found, process).cpu()
+    means = counted[:, 1:] / counted[:, :1]
+    return {
+        r: Gaps(row[0], row[1:].view(bands, len(PARTS))) for r, row in zip(accelerations, means, strict=True)
+    }
+
+
+def drawn_samples(config: Config) -> int:
+    """How many samples of a slice are measured: one alone has no spread."""
+    return max(config.draws, 2)
+
+
+def drawn_bands(model: nn.Module, batch: SliceBatch, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
+    """Samples (P, N, ..., h, w) and truth alike: of magnitudes, then of each band and part of it."""
+    assert batch.kspace is not None
+    assert batch.target is not None
+    draws = evaluation_draws(model, batch, config.seed, drawn_samples(config))
+    images = [zero_filled(batch.kspace), *(draw.image for draw in draws)]
+    truth, *samples = (magnitude(image, image_size(batch.target)) for image in images)
+    yield torch.stack(samples), truth
+    bands = wavelets(torch.stack(turned(images, batch)), config.loss.octaves)
+    for part in bands.movedim(3, 1).flatten(0, 1):
+        yield part[1:], part[0]
+
+
+@torch.inference_mode()
+def measure_means(
+    model: nn.Module, batches: Iterable[SliceBatch], config: Config, process: Process
+) -> BandTable:
+    """The part of the texture's mean that is worth adding to the baseline, by least squares: 0 to 1.
+
+    Its inner product with what the baseline lacks, over its energy: that of two different samples' textures,
+    which are independent but for their mean. Volumes count alike, by what their baseline lacks.
+    """
+    accelerations, bands = config.masks.accelerations, band_count(config.loss.octaves)
+    shape = len(accelerations), 2, bands, len(PARTS)
+    found = torch.zeros(shape, dtype=torch.float64, device=process.device)
+    for batch in batches:
+        batch = to_device(batch, process.device)
+        found[accelerations.index(batch.acceleration[0])] += _worth(model, batch, config)
+    worth, energy = add_up(found, process).cpu().unbind(1)
+    kept = worth.clamp(min=0) / torch.maximum(energy, worth).clamp(min=1e-30)
+    return dict(zip(accelerations, kept.tolist(), strict=True))
+
+
+def _worth(model: nn.Module, batch: SliceBatch, config: Config) -> Tensor:
+    """Mean texture times what is lacking, and times itself, over what is lacking: (2, bands, parts)."""
+    assert batch.kspace is not None
+    draws = evaluation_draws(model, batch, config.seed, drawn_samples(config))
+    assert draws[0].baseline is not None
+    images = [draws[0].baseline, zero_filled(batch.kspace), *(draw.image for draw in draws)]
+    bands = wavelets(
+        torch.stack(turned(images, batch)), config.loss.octaves
+    ).double()  # (bands, 2 + P, N, 2, h, w)
+    lacking, textures = bands[:, 1] - bands[:, 0], bands[:, 2:] - bands[:, :1]
+    total, count = textures.sum(1), len(draws)
+    energy = (total.square() - textures.square().sum(1)) / (count * (count - 1))
+    found = torch.stack([total / count * lacking, energy, lacking.square()]).sum(dim=(2, 4, 5))
+    return found[:2] / found[2].clamp(min=1e-30)
