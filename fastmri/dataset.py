@@ -14,7 +14,6 @@ from fastmri.hybrid import read_hybrid, read_truth
 from fastmri.image import center_crop
 from fastmri.masks import MaskSettings, evaluation_mask, training_mask
 from fastmri.opening import printable
-from fastmri.physics import masked_scale
 from fastmri.slices import Drawn, DrawnBatch, Slice, SliceBatch, undersample
 from fastmri.volumes import Volume
 
@@ -118,10 +117,10 @@ def _describe(
     mask = mask[None, None]  # (1, 1, W)
     return Drawn(
         hybrid=hybrid,
+        rows=slice(0, hybrid.shape[-2]),
         mask=mask,
         target=target,
         max_value=torch.full((1, 1, 1), volume.max_value or 0.0),
-        scale=masked_scale(hybrid, mask),
         fname=volume.fname,
         slice_num=slice_num,
         acceleration=acceleration,
@@ -137,9 +136,10 @@ def _crop_rows(drawn: Drawn, rows: int | None, rng: np.random.Generator) -> Draw
     if rows is None or rows >= height:
         return drawn
     start = int(rng.integers(height - rows + 1))
+    wanted = slice(start, start + rows)
     return drawn._replace(
-        hybrid=drawn.hybrid[:, start : start + rows],
-        target=None if drawn.target is None else drawn.target[:, start : start + rows],
+        rows=wanted,
+        target=None if drawn.target is None else drawn.target[:, wanted],
         recon_size=(rows, drawn.recon_size[1]),
     )
 

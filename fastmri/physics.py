@@ -16,8 +16,6 @@ from torch.nn.functional import avg_pool2d
 from fastmri.fourier import ifft1c, spatial_frequency
 from fastmri.image import crop_start, image_size
 
-LIKELY_ROWS = 16  # of which one holds the maximum, most often
-
 
 def to_hybrid(kspace: Tensor, rows: int) -> Tensor:
     """Transform the readout and crop its oversampling: (..., 2h, W) k-space -> (..., h, W) hybrid. Exact."""
@@ -92,51 +90,27 @@ def middle_slice(data: Tensor) -> Tensor:
 
 
 def measured_scale(masked_kspace: Tensor) -> Tensor:
-    """Maximum of |zero-filled| per sample, (N, C, H, W) -> (N, 1, 1, 1) float32; 1 where nothing is measured.
+    """Maximum of |zero-filled| per sample, (..., C, H, W) -> float32 (..., 1, 1, 1); of nothing, 1.
 
-    Known before anything is reconstructed: neither truth nor metadata enter it.
+    Known before anything is reconstructed: neither truth nor metadata enter it. No shift of data or image
+    changes it, so there is none.
     """
-    scale = zero_filled(masked_kspace).abs().amax(dim=(1, 2, 3), keepdim=True)
+    if masked_kspace.is_cuda:
+        scale = fft.ifft(masked_kspace, norm="ortho").abs().amax(dim=(-3, -2, -1), keepdim=True)
+    else:
+        samples = masked_kspace.reshape(-1, *masked_kspace.shape[-3:])  # one by one they stay in its cache
+        highest = torch.stack([_highest(fft.ifft(sample, norm="ortho")) for sample in samples])
+        scale = highest.view(*masked_kspace.shape[:-3], 1, 1, 1)
     return torch.where(scale > 0, scale, torch.ones_like(scale))
 
 
-def masked_scale(hybrid: Tensor, mask: Tensor) -> Tensor:
-    """`measured_scale` of one slice that is not yet masked, (C, H, W) -> (1, 1, 1): the same bits, sooner.
-
-    Most rows can't hold the maximum: none is brighter than the sum of its samples' moduli. Those that may do
-    are transformed, the likely ones first. On a CPU.
-    """
-    rows, width = hybrid.flatten(0, 1), mask.shape[-1]
-    columns = mask.flatten().nonzero().flatten()
-    sampled = rows.index_select(1, columns)
-    bound = np.nan_to_num(np.sqrt(_power(sampled)).sum(1), nan=np.inf)  # so that it is met
-    likely = torch.from_numpy(np.argsort(-bound))
-    columns = (columns + width - width // 2) % width  # as ifftshift has them
-
-    def highest(of: Tensor) -> Tensor:
-        measured = rows.new_zeros(len(of), width)
-        measured.index_copy_(1, columns, sampled.index_select(0, of))
-        return _highest(fft.ifft(measured, norm="ortho").flatten())
-
-    scale = highest(likely[:LIKELY_ROWS])
-    count = np.count_nonzero((1 + 1e-5) * bound >= float(scale) * width**0.5)
-    if count > LIKELY_ROWS:
-        scale = torch.maximum(scale, highest(likely[LIKELY_ROWS:count]))
-    return torch.where(scale > 0, scale, torch.ones_like(scale)).view(1, 1, 1)
-
-
 def _highest(image: Tensor) -> Tensor:
-    """The highest modulus; squares tell which pixels are in question, and are quicker to find."""
-    power = _power(image)
-    candidates = np.flatnonzero(power >= (1 - 1e-5) * power.max())
-    return image[torch.from_numpy(candidates)].abs().amax() if len(candidates) else torch.zeros(())
-
-
-def _power(image: Tensor) -> np.ndarray:
-    """Squared moduli; of samples that no receiver gives they may be infinite."""
+    """The highest modulus, on a CPU; squares tell which pixels are in question, and are quicker to find."""
     parts = image.numpy()
-    with np.errstate(over="ignore", invalid="ignore"):
-        return parts.real**2 + parts.imag**2
+    with np.errstate(over="ignore", invalid="ignore"):  # of samples that no receiver gives
+        power = parts.real**2 + parts.imag**2
+        in_question = image[torch.from_numpy(power >= (1 - 1e-5) * power.max())]
+    return in_question.abs().amax() if len(in_question) else torch.zeros(())
 
 
 def center_columns(mask: Tensor) -> Tensor:

@@ -2,9 +2,10 @@
 
 from typing import NamedTuple, overload
 
+import torch
 from torch import Tensor
 
-from fastmri.physics import apply_mask
+from fastmri.physics import apply_mask, measured_scale
 
 
 class Slice(NamedTuple):
@@ -27,11 +28,11 @@ class Slice(NamedTuple):
 class Drawn(NamedTuple):
     """A slice that is not yet masked: half as much to move, and a device masks at once."""
 
-    hybrid: Tensor  # complex64 (C, h, W) complete hybrid data of C adjacent slices
+    hybrid: Tensor  # complex64 (C, h, W) complete hybrid data of C adjacent slices, all rows
+    rows: slice  # those that are wanted
     mask: Tensor
-    target: Tensor | None
+    target: Tensor | None  # of the rows that are wanted
     max_value: Tensor
-    scale: Tensor
     fname: str
     slice_num: int
     acceleration: int
@@ -61,10 +62,10 @@ class DrawnBatch(NamedTuple):
     """Likewise, not yet masked."""
 
     hybrid: Tensor
+    rows: list[slice]
     mask: Tensor
     target: Tensor | None
     max_value: Tensor
-    scale: Tensor
     fname: list[str]
     slice_num: list[int]
     acceleration: list[int]
@@ -82,10 +83,24 @@ def undersample(drawn: DrawnBatch) -> SliceBatch: ...
 
 
 def undersample(drawn: Drawn | DrawnBatch) -> Slice | SliceBatch:
-    """What the mask leaves of a slice, or of a batch of them, on whatever device it is."""
+    """What the mask leaves of a slice, or of a batch of them, on whatever device it is.
+
+    The scale is of all rows, as in a reconstruction, though a training may want some of them.
+    """
     fields = drawn._asdict()
-    hybrid = fields.pop("hybrid")
-    middle = hybrid.shape[-3] // 2
-    fields["masked_kspace"] = apply_mask(hybrid, drawn.mask)
-    fields["kspace"] = None if drawn.target is None else hybrid[..., middle : middle + 1, :, :].contiguous()
+    hybrid, rows = fields.pop("hybrid"), fields.pop("rows")
+    masked, middle = apply_mask(hybrid, drawn.mask), hybrid.shape[-3] // 2
+    fields["scale"] = measured_scale(masked)
+    fields["masked_kspace"] = _of_rows(masked, rows)
+    complete = None if drawn.target is None else _of_rows(hybrid[..., middle : middle + 1, :, :], rows)
+    fields["kspace"] = complete
     return Slice(**fields) if isinstance(drawn, Drawn) else SliceBatch(**fields)
+
+
+def _of_rows(data: Tensor, rows: slice | list[slice]) -> Tensor:
+    """Rows of data (C, h, W), or of each of a batch, which are as many."""
+    if isinstance(rows, slice):
+        return data[:, rows].contiguous()
+    if all(part.stop - part.start == data.shape[-2] for part in rows):
+        return data.contiguous()
+    return torch.stack([one[:, part] for one, part in zip(data, rows, strict=True)])

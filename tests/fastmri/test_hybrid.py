@@ -11,8 +11,7 @@ import torch
 from fastmri.contents import read_kspace, read_target
 from fastmri.direct import find_place, read_slice
 from fastmri.hybrid import read_hybrid, read_truth
-from fastmri.masks import evaluation_mask
-from fastmri.physics import apply_mask, masked_scale, measured_scale, to_hybrid
+from fastmri.physics import to_hybrid
 from fastmri.volumes import TARGET, describe_volume
 from tests.conftest import write_tiny_volume
 
@@ -80,16 +79,3 @@ def test_a_file_in_use_may_be_written_to(tmp_path):
     out = np.empty((64, 48), np.complex64)
     read_slice(path, "kspace", 0, out)
     assert np.all(out == 1)
-
-
-@pytest.mark.parametrize("adjacent", [1, 3])
-def test_the_scale_of_a_slice_is_that_of_a_batch_to_the_bit(tmp_path, adjacent):
-    volume = describe_volume(write_tiny_volume(tmp_path / "file1.h5", columns=41))
-    hybrid = read_hybrid(volume, 1, adjacent)
-    for k in range(20):
-        mask = torch.from_numpy(evaluation_mask("random", f"file{k}.h5", 41, 4, 0.08))[None, None]
-        expected = measured_scale(apply_mask(hybrid, mask)[None])[0]
-        assert torch.equal(masked_scale(hybrid, mask), expected)
-    nothing = torch.zeros_like(mask)
-    assert masked_scale(hybrid, nothing).item() == 1
-    assert masked_scale(hybrid * float("nan"), mask).item() == 1  # as measured_scale: the loss tells

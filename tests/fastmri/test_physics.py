@@ -123,6 +123,21 @@ def test_scale_follows_the_measured_data_and_is_never_zero():
     assert measured_scale(torch.zeros_like(measured)).tolist() == [[[[1.0]]]] * 2
 
 
+@pytest.mark.parametrize("factor", [1e-30, 1.0, 1e30])  # whose squares are nothing, or beyond all numbers
+@pytest.mark.parametrize("columns", [24, 41])
+def test_scale_is_the_zero_filled_maximum_of_every_sample(factor, columns):
+    torch.manual_seed(0)
+    data = factor * torch.randn(3, 3, 16, columns, dtype=torch.complex64)
+    expected = zero_filled(data).abs().amax((1, 2, 3), keepdim=True)
+    torch.testing.assert_close(measured_scale(data), expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(measured_scale(data[0]), expected[0], rtol=1e-6, atol=0)
+
+
+def test_scale_of_samples_that_are_no_numbers_is_1():
+    """The loss tells."""
+    assert measured_scale(torch.full((1, 1, 4, 8), torch.nan, dtype=torch.complex64)).item() == 1
+
+
 @pytest.mark.parametrize(
     ("mask", "center"),
     [
