@@ -14,6 +14,8 @@ from fastmri.dataset import EvaluationDraw, TrainingDraw, collate, list_slices, 
 from fastmri.sampling import group_by_shape
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
+from trainer.band_tables import constant_table
+from trainer.checkpoint import set_gains
 from trainer.compiled import compile_network
 from trainer.data import evaluation_loader, training_loader
 from trainer.distributed import Process
@@ -127,4 +129,8 @@ def make_call(
         with torch.autocast(process.device.type, torch.bfloat16, enabled=setting.precision == "bf16"):
             evaluation_draws(state.average, batch, config.seed, config.draws)
 
-    return train if setting.part == "train" else infer
+    if setting.part == "train":
+        return train
+    ones, none = (constant_table(config.masks.accelerations, config.loss.octaves, x) for x in (1.0, 0.0))
+    set_gains(state.average, ones, none)  # as once its gains are settled: of two draws a sample
+    return infer
