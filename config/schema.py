@@ -230,8 +230,8 @@ class Loss(Options):
     beta_rate: float = Field(0.03, ge=0, description="change of a band's beta per dB and tuning; 0: none")
     gain_rate: float = Field(
         0.7, ge=0, le=1, description="how much of what the spread of a band's samples is off by is made up "
-        "before a validation, in each of some tunings, by a gain of the band's texture, of whose mean what is "
-        "wrong is left out; 0: none"
+        "before a validation, in each of some tunings, by a gain of the band's texture, less what its "
+        "mean has wrong; 0: none"
     )  # fmt: skip
     tune_every: int = Field(100, ge=1, description="steps between tunings of betas")
     tune_slices: int = Field(
