@@ -16,7 +16,7 @@ from custom_nn.gains import BandGains
 from custom_nn.latent import Gaussian, Guidance, gaussian, kl_divergence
 from custom_nn.layers import to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
-from custom_nn.texture import Features, MappingNetwork, TextureDecoder, brightness, texture_units
+from custom_nn.texture import Features, MappingNetwork, TextureDecoder, texture_units
 from fastmri.image import pad_to_multiple
 from fastmri.physics import (
     high_pass,
@@ -94,8 +94,7 @@ class Generative(nn.Module):
         condition = self.encode(masked_kspace, mask, scale) if latent is None else latent
         texture = self._draw(condition, noise)
         if self.gains is not None:
-            other, bright = self._draw(condition, noise), brightness(condition.baseline)
-            texture = self.gains(texture, other, bright, mask)
+            texture = self.gains(texture, self._draw(condition, noise), mask)
         image, scale = self._add(condition, texture, mask), condition.scale
         return Reconstruction(image * scale, condition.baseline * scale, condition)
 

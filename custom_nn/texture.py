@@ -141,12 +141,6 @@ class Features(nn.Module):
         return features
 
 
-def brightness(image: Tensor) -> Tensor:
-    """How bright places are, over the image's root mean square: complex64 (N, 1, H, W) -> float32 alike."""
-    bright = F.avg_pool2d(image.abs(), NEARBY, stride=1, padding=NEARBY // 2)
-    return bright / bright.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
-
-
 def texture_units(measured: Tensor, mask: Tensor, guess: Tensor, scales: int) -> list[Tensor]:
     """About how strong texture is at each scale and place, (N, 1, H / 2^k, W / 2^k), finest first.
 
@@ -154,7 +148,9 @@ def texture_units(measured: Tensor, mask: Tensor, guess: Tensor, scales: int) ->
     bright: errors are heavy-tailed, and in these units much less so. H and W are padded to halve so often.
     """
     levels = octave_levels(measured, mask, scales)[..., None, None, None].unbind(1)
-    bright, _ = pad_to_multiple(DIMMEST + brightness(guess), 2 ** (scales - 1))
+    bright = F.avg_pool2d(guess.abs(), NEARBY, stride=1, padding=NEARBY // 2)
+    bright = bright / bright.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
+    bright, _ = pad_to_multiple(DIMMEST + bright, 2 ** (scales - 1))
     return [level * F.avg_pool2d(bright, 2**k) for k, level in enumerate(levels)]
 
 

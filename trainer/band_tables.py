@@ -1,9 +1,9 @@
-"""Tables of numbers for each acceleration: of bands, in phase and in quadrature, or of places."""
+"""Tables of one number for each acceleration and wavelet band, in phase and in quadrature."""
 
 import math
 from collections.abc import Iterable
 
-from custom_nn.gains import CLASSES, PARTS, BandTable, PlaceTable
+from custom_nn.gains import BandTable
 from custom_nn.wavelets import band_count
 
 
@@ -12,27 +12,17 @@ def constant_table(accelerations: Iterable[int], octaves: int, value: float) -> 
     return {r: [[value, value] for _ in range(band_count(octaves))] for r in accelerations}
 
 
-def constant_places(accelerations: Iterable[int]) -> PlaceTable:
-    """Everywhere alike."""
-    return {r: [1.0] * CLASSES for r in accelerations}
-
-
 def is_whole(table: BandTable, octaves: int) -> bool:
     """Whether it has every band, and what can serve as a factor."""
     pairs = [pair for row in table.values() for pair in row]
-    return all(len(row) == band_count(octaves) for row in table.values()) and _are_factors(pairs, len(PARTS))
+    return (
+        all(len(row) == band_count(octaves) for row in table.values())
+        and all(len(pair) == 2 for pair in pairs)
+        and all(0 <= value < math.inf for pair in pairs for value in pair)
+    )
 
 
-def has_all_places(table: PlaceTable) -> bool:
-    """Whether it has every class, and what can serve as a factor."""
-    return _are_factors(list(table.values()), CLASSES)
-
-
-def _are_factors(rows: list[list[float]], length: int) -> bool:
-    return all(len(row) == length and all(0 <= value < math.inf for value in row) for row in rows)
-
-
-def tables_of_before(content: dict, schema: int) -> dict[str, BandTable | PlaceTable]:
+def tables_of_before(content: dict, schema: int) -> dict[str, BandTable]:
     """Betas, gains and factors of the mean of a checkpoint of an older schema.
 
     Of 5 gains were of spread and mean alike; of 4 the finest octave was one level; of 3 there were no gains,
@@ -52,7 +42,7 @@ def tables_of_before(content: dict, schema: int) -> dict[str, BandTable | PlaceT
         for table in (betas, content.get("gains") or {})
     )
     gains = gains or constant_table(betas, octaves, 1.0)
-    return {"betas": betas, "gains": gains, "means": gains, "places": constant_places(betas)}
+    return {"betas": betas, "gains": gains, "means": gains}
 
 
 def _split_finest(table: BandTable, octaves: int) -> BandTable:

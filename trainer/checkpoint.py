@@ -13,11 +13,11 @@ from torch import Tensor
 
 from config.load import make_config, plain_config
 from config.schema import STOCHASTIC, Config
-from custom_nn.gains import BandGains, BandTable, PlaceTable
+from custom_nn.gains import BandGains, BandTable
 from custom_nn.generative import Generative
 from custom_nn.models import Trained, build_model
 from fastmri.atomic import replacing
-from trainer.band_tables import has_all_places, is_whole, tables_of_before
+from trainer.band_tables import is_whole, tables_of_before
 from trainer.seal import read_sealed, seal
 
 SCHEMA = 6  # of 5 one gain was of a texture's spread and mean; see `tables_of_before`
@@ -37,7 +37,6 @@ class Progress(NamedTuple):
     betas: BandTable  # weights of the standard deviation's rewards
     gains: BandTable  # of the texture's spread in evaluation
     means: BandTable  # of its mean
-    places: PlaceTable  # of its spread, by brightness
 
 
 class Checkpoint(NamedTuple):
@@ -131,8 +130,6 @@ def load(path: Path) -> Checkpoint:
     for name in ("betas", "gains", "means"):
         if not is_whole(getattr(progress, name), config.loss.octaves):
             raise ValueError(f"{path}: not a checkpoint of this program (its {name} are not of its bands)")
-    if not has_all_places(progress.places):
-        raise ValueError(f"{path}: not a checkpoint of this program (its places are not those of its gains)")
     return Checkpoint(config, progress, state)
 
 
@@ -157,18 +154,18 @@ def load_model(checkpoint: Checkpoint, config: Config, device: torch.device) -> 
     check_weights(checkpoint.state["ema"], config)
     model = make_model(config)
     model.load_state_dict(checkpoint.state["ema"])
-    done = checkpoint.progress
-    set_gains(model, done.gains, done.means, done.places)
+    set_gains(model, checkpoint.progress.gains, checkpoint.progress.means)
     return model.to(device).eval()
 
 
-def set_gains(model: Trained, gains: BandTable, means: BandTable, places: PlaceTable) -> None:
-    """Of a texture's bands and places; without any, or where all are 1, none, which costs nothing."""
+def set_gains(model: Trained, gains: BandTable, means: BandTable) -> None:
+    """Of a texture's bands; factors of 1 cost nothing."""
     if isinstance(model, Generative):
-        tables = [torch.tensor(list(table.values())) for table in (gains, means, places)]
-        tuned = any((table != 1).any() for table in tables)
-        device = next(model.parameters()).device
-        model.gains = BandGains(gains, means, places).to(device) if tuned else None
+        factors = [
+            factor for table in (gains, means) for row in table.values() for pair in row for factor in pair
+        ]
+        tuned = any(factor != 1 for factor in factors)
+        model.gains = BandGains(gains, means).to(next(model.parameters()).device) if tuned else None
 
 
 def check_weights(found: dict[str, Any], config: Config) -> None:

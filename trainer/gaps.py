@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from config.schema import Config
-from custom_nn.gains import CLASSES, PARTS, BandTable, place_weights
-from custom_nn.texture import brightness
+from custom_nn.gains import BandTable
 from custom_nn.wavelets import band_count, wavelets
 from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate, to_device
-from fastmri.image import center_crop, image_size
-from fastmri.physics import middle_slice, zero_filled
+from fastmri.image import image_size
+from fastmri.physics import zero_filled
 from fastmri.posterior import squared_errors
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
@@ -22,13 +21,14 @@ from trainer.distributed import Process, add_up
 from trainer.draws import evaluation_draws
 from trainer.objectives import magnitude, turned
 
+PARTS = ("in_phase", "quadrature")
+
 
 class Gaps(NamedTuple):
     """What the mean of samples gains on one in dB."""
 
     image: Tensor  # float64 scalar, of magnitudes: of PSNR
     bands: Tensor  # float64 (bands, 2): in phase and in quadrature
-    places: Tensor  # float64 (CLASSES,), of places by their brightness
 
 
 def tuning_batches(config: Config, volumes: list[Volume], process: Process) -> list[SliceBatch]:
@@ -62,22 +62,23 @@ def measure_gaps(
 
     10 log10 of the squared error of one sample over that of the mean of P = `validate.samples`. Bands are of
     the complex image, in phase and in quadrature by themselves: anatomy is in phase, and what is unknown of
-    it is stronger, and rarer. Places are those of the complex image.
+    it is stronger, and rarer.
     """
-    accelerations, bands = config.masks.accelerations, band_count(config.loss.octaves) * len(PARTS)
-    shape = len(accelerations), 2 + bands + CLASSES  # how many volumes, and sums over them
+    accelerations, bands = config.masks.accelerations, band_count(config.loss.octaves)
+    shape = len(accelerations), 2 + bands * len(PARTS)  # how many volumes, and sums over them
     found = torch.zeros(shape, dtype=torch.float64, device=process.device)
     for batch in batches:
         batch = to_device(batch, process.device)
-        pairs = drawn_parts(model, batch, config)
+        pairs = drawn_bands(model, batch, config)
         errors = torch.stack([squared_errors(*pair, [1, drawn_samples(config)]) for pair in pairs])
         one, mean = errors.clamp(min=1e-30).unbind(-1)
         gaps = 10 * (one / mean).log10()
         found[accelerations.index(batch.acceleration[0])] += torch.cat([gaps.new_ones(1), gaps])
     counted = add_up(found, process).cpu()
     means = counted[:, 1:] / counted[:, :1]
-    parts = (means[:, 0], means[:, 1 : 1 + bands].unflatten(1, (-1, len(PARTS))), means[:, 1 + bands :])
-    return {r: Gaps(*gaps) for r, *gaps in zip(accelerations, *parts, strict=True)}
+    return {
+        r: Gaps(row[0], row[1:].view(bands, len(PARTS))) for r, row in zip(accelerations, means, strict=True)
+    }
 
 
 def drawn_samples(config: Config) -> int:
@@ -85,24 +86,17 @@ def drawn_samples(config: Config) -> int:
     return max(config.draws, 2)
 
 
-def drawn_parts(model: nn.Module, batch: SliceBatch, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
-    """Samples (P, N, ..., h, w) and truth alike: of magnitudes, then of each band's parts, then of places."""
+def drawn_bands(model: nn.Module, batch: SliceBatch, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
+    """Samples (P, N, ..., h, w) and truth alike: of magnitudes, then of each band and part of it."""
     assert batch.kspace is not None
     assert batch.target is not None
-    size = image_size(batch.target)
     draws = evaluation_draws(model, batch, config.seed, drawn_samples(config))
     images = [zero_filled(batch.kspace), *(draw.image for draw in draws)]
-    truth, *samples = (magnitude(image, size) for image in images)
+    truth, *samples = (magnitude(image, image_size(batch.target)) for image in images)
     yield torch.stack(samples), truth
-    channels = torch.stack(turned(images, batch))
-    bands = wavelets(channels, config.loss.octaves)
+    bands = wavelets(torch.stack(turned(images, batch)), config.loss.octaves)
     for part in bands.movedim(3, 1).flatten(0, 1):
         yield part[1:], part[0]
-    known = (
-        draws[0].baseline if draws[0].baseline is not None else zero_filled(middle_slice(batch.masked_kspace))
-    )
-    for weight in place_weights(center_crop(brightness(known), size)).sqrt().split(1, dim=1):
-        yield weight * channels[1:], weight * channels[0]
 
 
 @torch.inference_mode()
@@ -131,8 +125,9 @@ def _worth(model: nn.Module, batch: SliceBatch, config: Config) -> Tensor:
     draws = evaluation_draws(model, batch, config.seed, drawn_samples(config))
     assert draws[0].baseline is not None
     images = [draws[0].baseline, zero_filled(batch.kspace), *(draw.image for draw in draws)]
-    channels = torch.stack(turned(images, batch))
-    bands = wavelets(channels, config.loss.octaves).double()  # (bands, 2 + P, N, 2, h, w)
+    bands = wavelets(
+        torch.stack(turned(images, batch)), config.loss.octaves
+    ).double()  # (bands, 2 + P, N, 2, h, w)
     lacking, textures = bands[:, 1] - bands[:, 0], bands[:, 2:] - bands[:, :1]
     total, count = textures.sum(1), len(draws)
     energy = (total.square() - textures.square().sum(1)) / (count * (count - 1))

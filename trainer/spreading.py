@@ -2,7 +2,7 @@
 
 In the whole image, blobs that are too strong and grain that is too faint can keep the law together. By a
 band's gap the network learns to spread, with a weight beta of its reward; what it has not learned by a
-validation is made up from there on by gains of the texture's bands and places, less what its mean has wrong
+validation is made up from there on by a gain of the band's texture, less what its mean has wrong
 (`custom_nn.gains`). Training knows nothing of gains: the network would undo them.
 """
 
@@ -11,19 +11,18 @@ import math
 import torch
 
 from config.schema import Config
-from custom_nn.gains import PARTS, BandTable, PlaceTable
+from custom_nn.gains import BandTable
 from custom_nn.generative import Generative
 from fastmri.posterior import law, spread_ratio
 from fastmri.slices import SliceBatch
 from trainer.checkpoint import set_gains
 from trainer.distributed import Process
-from trainer.gaps import Gaps, drawn_samples, measure_gaps, measure_means
+from trainer.gaps import PARTS, Gaps, drawn_samples, measure_gaps, measure_means
 from trainer.log import History
 from trainer.state import State
 
 FARTHEST = 10.0  # what a tuning makes of a spread that is wrong by more: the first are of nearly no samples
-GAINS = (1 / 3, 4.0)  # of bands
-PLACES = (1 / 4, 2.0)  # together with those of bands no more than rounding spares of what was measured
+GAINS = (1 / 3, 4.0)
 HIGHEST_LEVEL = 1.2  # variance of all bands over what each by itself should have
 SETTLING = 8  # tunings of the gains: bands overlap, so none is right at once
 
@@ -42,32 +41,27 @@ def tune_betas(betas: BandTable, gaps: dict[int, Gaps], config: Config) -> None:
         betas[acceleration] = beta.clamp(0, highest).tolist()
 
 
-def tune_gains(
-    gains: BandTable, places: PlaceTable, levels: dict[int, float], gaps: dict[int, Gaps], config: Config
-) -> None:
+def tune_gains(gains: BandTable, levels: dict[int, float], gaps: dict[int, Gaps], config: Config) -> None:
     """Make up what is missing of the spread that is drawn, or a part of that.
 
-    A level for all bands and places of an acceleration is moved until the image obeys the law, because errors
-    of magnitudes are not those of complex images; not far, because where some can't reach it, others must not
-    stand in for them. Places follow half as fast: both together are right for what all have in common.
+    A level for all bands of an acceleration is moved until the image obeys the law, because errors of
+    magnitudes are not those of bands; not far, because where some bands can't reach it, others must not stand
+    in for them.
     """
     rate, samples = config.loss.gain_rate, drawn_samples(config)
     for acceleration, gap in gaps.items():
-        image, bands, classes = (spread_ratio(x, samples).clamp(1 / FARTHEST, FARTHEST) for x in gap)
+        image, bands = (spread_ratio(x, samples).clamp(1 / FARTHEST, FARTHEST) for x in gap)
         level = levels[acceleration] * float(image) ** -rate
-        level = levels[acceleration] = min(max(level, 1 / HIGHEST_LEVEL), HIGHEST_LEVEL)
-        gain = torch.tensor(gains[acceleration]) * (bands / level) ** (-rate / 2)
-        place = torch.tensor(places[acceleration]) * (classes / level) ** (-rate / 4)
-        beyond = (place.max() / PLACES[1]).clamp(min=1)  # is for all bands to make up
-        gains[acceleration] = (gain * beyond).clamp(*GAINS).tolist()
-        places[acceleration] = (place / beyond).clamp(*PLACES).tolist()
+        levels[acceleration] = min(max(level, 1 / HIGHEST_LEVEL), HIGHEST_LEVEL)
+        gain = torch.tensor(gains[acceleration]) * (bands / levels[acceleration]) ** (-rate / 2)
+        gains[acceleration] = gain.clamp(*GAINS).tolist()
 
 
 def tune_step(
     state: State, batches: list[SliceBatch], config: Config, history: History | None, process: Process
 ) -> None:
     """Tune betas by the averaged weights."""
-    set_gains(state.average, {}, {}, {})
+    set_gains(state.average, {}, {})
     gaps = measure_gaps(state.average, batches, config, process)
     tune_betas(state.betas, gaps, config)
     if history is not None:
@@ -83,25 +77,22 @@ def settle_step(
     """
     if not (config.loss.gain_rate and isinstance(state.average, Generative)):
         return  # nothing would come of it
-    set_gains(state.average, {}, {}, {})
+    set_gains(state.average, {}, {})
     state.means = measure_means(state.average, batches, config, process)
-    levels = dict.fromkeys(state.gains, 1.0)
-    for tuning in range(SETTLING + 1):
-        set_gains(state.average, state.gains, state.means, state.places)
+    set_gains(state.average, state.gains, state.means)
+    gaps, levels = measure_gaps(state.average, batches, config, process), dict.fromkeys(state.gains, 1.0)
+    for _ in range(SETTLING):
+        tune_gains(state.gains, levels, gaps, config)
+        set_gains(state.average, state.gains, state.means)
         gaps = measure_gaps(state.average, batches, config, process)
-        if tuning < SETTLING:
-            tune_gains(state.gains, state.places, levels, gaps, config)
     if history is not None:
         tables = _figures("gain", state.gains) | _figures("mean", state.means)
-        history.write(
-            state.step, "settle", _gap_figures(gaps) | tables | _place_figures("gain", state.places)
-        )
+        history.write(state.step, "settle", _gap_figures(gaps) | tables)
 
 
 def _gap_figures(gaps: dict[int, Gaps]) -> dict[str, float]:
     images = {f"gap_x{r}_image": float(gap.image) for r, gap in gaps.items()}
-    bands = _figures("gap", {r: gap.bands.tolist() for r, gap in gaps.items()})
-    return images | bands | _place_figures("gap", {r: gap.places.tolist() for r, gap in gaps.items()})
+    return images | _figures("gap", {r: gap.bands.tolist() for r, gap in gaps.items()})
 
 
 def _figures(name: str, table: BandTable) -> dict[str, float]:
@@ -112,8 +103,3 @@ def _figures(name: str, table: BandTable) -> dict[str, float]:
         for band, pair in enumerate(row)
         for part, value in zip(PARTS, pair, strict=True)
     }
-
-
-def _place_figures(name: str, table: PlaceTable) -> dict[str, float]:
-    """By name, acceleration and class, from dark to bright."""
-    return {f"{name}_x{r}_place{k}": value for r, row in table.items() for k, value in enumerate(row)}

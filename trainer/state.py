@@ -12,11 +12,11 @@ from torch.optim import AdamW, Optimizer
 from config.load import plain_config
 from config.schema import MOST_KEPT, Config
 from custom_nn.adaptive_cs_net import checkpoint_blocks
-from custom_nn.gains import BandTable, PlaceTable
+from custom_nn.gains import BandTable
 from custom_nn.models import Trained
 from trainer import checkpoint
 from trainer.adversary import Adversary, make_adversary
-from trainer.band_tables import constant_places, constant_table
+from trainer.band_tables import constant_table
 from trainer.distributed import Process, gather
 from trainer.gradients import BatchGradients
 from trainer.optimizer import make_optimizer
@@ -57,7 +57,6 @@ class State:
     betas: BandTable
     gains: BandTable
     means: BandTable
-    places: PlaceTable
     world: int = 1  # processes that share a step
     step: int = 0
     batches: int = 0  # of all processes together
@@ -82,7 +81,7 @@ class State:
 
     def progress(self) -> checkpoint.Progress:
         done = (self.step, self.batches, self.validated, self.best, self.world)
-        return checkpoint.Progress(*done, self.betas, self.gains, self.means, self.places)
+        return checkpoint.Progress(*done, self.betas, self.gains, self.means)
 
     def advance(self, batches: int) -> None:
         """One step of so many batches of each process is done."""
@@ -95,11 +94,10 @@ class State:
                 part.load_state_dict(found.state[name])
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"the checkpoint's {name} doesn't fit the run's options ({error})") from None
-        done = found.progress
-        self.step, self.validated, self.best = done.step, done.validated, done.best
-        self.betas, self.gains, self.means, self.places = done.betas, done.gains, done.means, done.places
-        self.batches = done.step * done.world if done.batches is None else done.batches
-        checkpoint.set_gains(self.average, self.gains, self.means, self.places)
+        self.step, batches, self.validated, self.best, world, *tables = found.progress
+        self.betas, self.gains, self.means = tables
+        self.batches = self.step * world if batches is None else batches
+        checkpoint.set_gains(self.average, self.gains, self.means)
 
 
 def make_state(config: Config, process: Process, pretrained: bool) -> State:
@@ -118,10 +116,9 @@ def make_state(config: Config, process: Process, pretrained: bool) -> State:
         constant_table(config.masks.accelerations, config.loss.octaves, value)
         for value in (config.loss.beta, 1.0, 1.0)
     )
-    places = constant_places(config.masks.accelerations)
     adversary = make_adversary(config, process)
     gradients = BatchGradients(model, adversary, config, process.device)
-    return State(model, average, optimizer, adversary, gradients, betas, gains, means, places, process.world)
+    return State(model, average, optimizer, adversary, gradients, betas, gains, means, process.world)
 
 
 def last_checkpoint(out: Path) -> Path:

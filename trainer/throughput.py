@@ -14,7 +14,7 @@ from fastmri.dataset import EvaluationDraw, TrainingDraw, collate, list_slices, 
 from fastmri.sampling import group_by_shape
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
-from trainer.band_tables import constant_places, constant_table
+from trainer.band_tables import constant_table
 from trainer.checkpoint import set_gains
 from trainer.compiled import compile_network
 from trainer.data import evaluation_loader, training_loader
@@ -132,6 +132,5 @@ def make_call(
     if setting.part == "train":
         return train
     ones, none = (constant_table(config.masks.accelerations, config.loss.octaves, x) for x in (1.0, 0.0))
-    places = constant_places(config.masks.accelerations)
-    set_gains(state.average, ones, none, places)  # as once its gains are settled: of two draws a sample
+    set_gains(state.average, ones, none)  # as once its gains are settled: of two draws a sample
     return infer

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from custom_nn.gains import CLASSES, BandGains, place_weights
+from custom_nn.gains import BandGains
 from custom_nn.wavelets import band_count, wavelets
 
 BANDS = band_count(1)
@@ -14,42 +14,29 @@ def mask(acceleration: int) -> torch.Tensor:
     return (torch.arange(64) % acceleration == 0).view(1, 1, 1, 64)
 
 
-ALIKE = {r: [1.0] * CLASSES for r in (4, 8, 16)}
-
-
-def blended(spread, mean, first: torch.Tensor, second: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Everywhere alike."""
-    return BandGains(spread, mean, ALIKE)(first, second, torch.rand_like(first[:, :1]), mask)
-
-
 def strengthened(table, texture: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """One draw, mean and all; the other counts for nothing."""
-    return blended(table, table, texture, torch.randn_like(texture), mask)
+    return BandGains(table, table)(texture, torch.randn_like(texture), mask)
 
 
 @pytest.mark.parametrize(("acceleration", "factor"), [(2, 2.0), (4, 2.0), (8, 4.0), (16, 8.0), (32, 8.0)])
 def test_between_known_accelerations_they_are_between_and_beyond_them_no_more(acceleration, factor):
     texture = torch.randn(1, 2, 12, 64)
-    mean_table = {4: [[1.0, 1.0]] * BANDS, 16: [[3.0, 1.0]] * BANDS}
-    none = {4: [[0.0, 0.0]] * BANDS, 16: [[0.0, 0.0]] * BANDS}
-    difference = blended({16: SECOND, 4: FIRST}, none, texture, torch.zeros_like(texture), mask(acceleration))
+    constant = {4: [[1.0, 1.0]] * BANDS, 16: [[3.0, 1.0]] * BANDS}
+    gains = BandGains({16: SECOND, 4: FIRST}, {4: [[0.0, 0.0]] * BANDS, 16: [[0.0, 0.0]] * BANDS})
+    difference = gains(texture, torch.zeros_like(texture), mask(acceleration))
     torch.testing.assert_close(2**0.5 * difference, texture * torch.tensor([factor, 0.5]).view(1, 2, 1, 1))
-    wide = {4: [[9.0, 9.0]] * BANDS, 16: [[9.0, 9.0]] * BANDS}
-    same = blended(wide, mean_table, texture, texture, mask(acceleration))
+    same = BandGains({4: [[9.0, 9.0]] * BANDS, 16: [[9.0, 9.0]] * BANDS}, constant)
     mean = 1 + 2 * min(max((acceleration.bit_length() - 3) / 2, 0), 1)
     expected = texture * torch.tensor([mean, 1.0]).view(1, 2, 1, 1)
-    torch.testing.assert_close(same, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(same(texture, texture, mask(acceleration)), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_each_slice_has_those_of_its_own_mask():
     texture, other = torch.randn(2, 2, 2, 12, 64)
-    bright = torch.rand(2, 1, 12, 64)
-    both = BandGains(
-        {4: FIRST, 16: SECOND}, {4: SECOND, 16: FIRST}, {4: [2.0] * CLASSES, 16: [0.5] * CLASSES}
-    )
-    together = both(texture, other, bright, torch.cat([mask(4), mask(16)]))
-    parts = [(texture[k : k + 1], other[k : k + 1], bright[k : k + 1]) for k in range(2)]
-    alone = [both(*part, mask(r)) for part, r in zip(parts, (4, 16), strict=True)]
+    both = BandGains({4: FIRST, 16: SECOND}, {4: SECOND, 16: FIRST})
+    together = both(texture, other, torch.cat([mask(4), mask(16)]))
+    alone = [both(texture[k : k + 1], other[k : k + 1], mask(r)) for k, r in enumerate((4, 16))]
     torch.testing.assert_close(together, torch.cat(alone))
 
 
@@ -74,32 +61,13 @@ def test_mean_and_spread_of_draws_have_each_its_factor(spread, mean):
     torch.manual_seed(0)
     middle, count = 3 * torch.randn(1, 2, 8, 64), 4000
     first, second = (middle + torch.randn(count, 2, 8, 64) for _ in range(2))
-    tables = {4: [[spread] * 2] * BANDS}, {4: [[mean] * 2] * BANDS}
-    drawn = blended(*tables, first, second, mask(4).expand(count, -1, -1, -1))
+    gains = BandGains({4: [[spread] * 2] * BANDS}, {4: [[mean] * 2] * BANDS})
+    drawn = gains(first, second, mask(4).expand(count, -1, -1, -1))
     torch.testing.assert_close(drawn.mean(0), mean * middle[0], atol=6 * spread / count**0.5, rtol=0)
     assert float(drawn.var(0).mean()) == pytest.approx(spread**2, rel=0.01)
 
 
 def test_two_draws_that_may_hardly_differ_give_up_some_of_their_mean():
     texture, other = torch.randn(2, 1, 2, 12, 64)
-    drawn = blended({4: [[0.5] * 2] * BANDS}, {4: [[1.0] * 2] * BANDS}, texture, other, mask(4))
+    drawn = BandGains({4: [[0.5] * 2] * BANDS}, {4: [[1.0] * 2] * BANDS})(texture, other, mask(4))
     torch.testing.assert_close(drawn, (texture + other) / 8**0.5)
-
-
-def test_what_draws_differ_in_is_stronger_where_it_is_as_bright_as_asked_and_their_mean_is_not():
-    texture, other = torch.randn(2, 1, 2, 12, 64)
-    bright = (
-        torch.tensor([0.0, 0.125, 0.5, 1.0, 2**0.5, 2.0, 9.0]).repeat_interleave(10)[:64].expand(1, 1, 12, 64)
-    )
-    factors = torch.tensor([4.0, 4.0, 1.0, 1.0, 3**0.5, 3.0, 3.0]).repeat_interleave(10)[:64]
-    tables = {4: [[1.0, 1.0]] * BANDS}, {4: [[0.8, 0.8]] * BANDS}
-    drawn = BandGains(*tables, {4: [4.0, 1.0, 1.0, 1.0, 3.0]})(texture, other, bright, mask(4))
-    common = 0.4 * (texture + other)
-    own = blended(*tables, texture, other, mask(4)) - common
-    torch.testing.assert_close(drawn, common + factors * own)
-
-
-def test_classes_of_brightness_share_every_place():
-    weights = place_weights(torch.logspace(-6, 3, 1000, base=2).view(1, 1, 10, 100))
-    torch.testing.assert_close(weights.sum(1), torch.ones(1, 10, 100))
-    assert float(weights.amax((0, 2, 3)).min()) > 0.98

@@ -64,8 +64,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     assert equal(weights(whole), weights(stopped))
     one, other = (torch.load(r / "checkpoints" / "last.pt", weights_only=True) for r in (whole, stopped))
     assert equal(one["discriminator"], other["discriminator"])
-    for table in ("betas", "gains", "means", "places"):
-        assert one[table] == other[table]
+    assert [one[name] for name in ("betas", "gains", "means")] == [
+        other[name] for name in ("betas", "gains", "means")
+    ]
     states = [content["discriminator_optimizer"]["state"] for content in (one, other)]
     assert all(equal(states[0][key], states[1][key]) for key in states[0])
 

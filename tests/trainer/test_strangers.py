@@ -88,8 +88,6 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused(stranger, capsys):
         ({"gains": {4: [[1.0]]}}, "(its gains are not of its bands)"),
         ({"gains": {4: [[float("nan"), 1.0]]}}, "(its gains are not of its bands)"),
         ({"means": {4: [[1.0]]}}, "(its means are not of its bands)"),
-        ({"places": {4: [1.0]}}, "(its places are not those of its gains)"),
-        ({"places": {4: [-1.0] * 5}}, "(its places are not those of its gains)"),
         ({"ema": {}}, "weights are not of the model"),
         ({"ema": [1]}, "not a checkpoint of this program"),
         ({"ema__blocks.0.step": "text"}, "weights are not of the model"),
@@ -149,7 +147,6 @@ def test_checkpoints_of_before_bands_had_betas_or_gains_or_two_finest_levels_are
     assert found.betas == {4: [[1.5, 1.5]] * 6 + [[0.5, 0.5]]}
     finest = (gains or found.gains)[4][0]
     assert found.means == found.gains
-    assert found.places == {4: [1.0] * 5}
     assert found.gains == {4: [finest, [1.0, 1.0], [1.0, 1.0]] * 2 + [[1.0, 1.0]]}
 
 
