@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from config.load import load_config
+from custom_nn.generative import Generative
 from main import main
 from tests.trainer.conftest import SHORT, write_config
 from trainer import launch as launching
@@ -20,6 +21,8 @@ from trainer.benchmark import benchmark
 from trainer.benchmark_tables import format_report
 from trainer.breakdown import GROUPS, Watch, group_of, profile_groups
 from trainer.data import find_volumes
+from trainer.distributed import Process
+from trainer.draws import evaluation_draws
 from trainer.efficiency import ring_figures
 from trainer.floors import Cost, Floor, Rates, count_flops
 from trainer.isolation import in_child
@@ -27,7 +30,8 @@ from trainer.launch import launch
 from trainer.measurements import PARTS, Bench, Request, plan
 from trainer.peer import Peer
 from trainer.reading import CACHES, NO_CACHE, Source, as_read
-from trainer.throughput import Setting, as_set
+from trainer.state import make_state
+from trainer.throughput import Setting, as_set, make_batch, make_call
 from trainer.timing import time_calls
 
 TIMES = {"median", "low", "high", "count", "first", "slices_per_second", "floor", "bound", "ratio"}
@@ -255,6 +259,21 @@ def test_flops_of_a_known_convolution():
     forward = 2 * 9 * 3 * 5 * 2 * 16 * 20
     assert count_flops(lambda: convolution(image)) == forward
     assert count_flops(lambda: convolution(image).sum().backward()) == 3 * forward  # of weights and image
+
+
+def test_samples_are_measured_as_a_trained_model_draws_them(generative_config):
+    config = load_config(generative_config, [])
+    process, setting = Process(torch.device("cpu")), Setting("inference", 1, "float32", "off")
+    batch = make_batch(config, find_volumes(config, "train"), process, setting)
+    state = make_state(config, process, pretrained=False)
+    assert isinstance(state.average, Generative)
+    with torch.inference_mode():
+        once = count_flops(lambda: evaluation_draws(state.average, batch, 0, 1))
+        more = count_flops(lambda: evaluation_draws(state.average, batch, 0, 2)) - once
+    settled = count_flops(make_call(state, batch, config, process, setting))
+    assert state.average.gains is not None
+    # and the wavelets' products with it
+    assert settled > once + (config.draws - 1) * more + config.draws * more
 
 
 def test_a_watch_gives_what_passed_between_marks():
