@@ -92,9 +92,10 @@ def middle_slice(data: Tensor) -> Tensor:
 def measured_scale(masked_kspace: Tensor) -> Tensor:
     """Maximum of |zero-filled| per sample, (..., C, H, W) -> float32 (..., 1, 1, 1); of nothing, 1.
 
-    Known before anything is reconstructed: neither truth nor metadata enter it. No shift of data or image
-    changes it, so there is none.
+    Known before anything is reconstructed: neither truth nor metadata enter it, and no gradient passes. No
+    shift of data or image changes it, so there is none.
     """
+    masked_kspace = masked_kspace.detach()
     if masked_kspace.is_cuda:
         scale = fft.ifft(masked_kspace, norm="ortho").abs().amax(dim=(-3, -2, -1), keepdim=True)
     else:

@@ -133,6 +133,11 @@ def test_scale_is_the_zero_filled_maximum_of_every_sample(factor, columns):
     torch.testing.assert_close(measured_scale(data[0]), expected[0], rtol=1e-6, atol=0)
 
 
+def test_scale_of_data_with_a_gradient_has_none():
+    data = torch.randn(1, 1, 4, 8, dtype=torch.complex64, requires_grad=True)
+    assert not measured_scale(data).requires_grad
+
+
 def test_scale_of_samples_that_are_no_numbers_is_1():
     """The loss tells."""
     assert measured_scale(torch.full((1, 1, 4, 8), torch.nan, dtype=torch.complex64)).item() == 1
