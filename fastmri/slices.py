@@ -90,10 +90,10 @@ def undersample(drawn: Drawn | DrawnBatch) -> Slice | SliceBatch:
     fields = drawn._asdict()
     hybrid, rows = fields.pop("hybrid"), fields.pop("rows")
     masked, middle = apply_mask(hybrid, drawn.mask), hybrid.shape[-3] // 2
+    complete = hybrid[..., middle : middle + 1, :, :]
     fields["scale"] = measured_scale(masked)
     fields["masked_kspace"] = _of_rows(masked, rows)
-    complete = None if drawn.target is None else _of_rows(hybrid[..., middle : middle + 1, :, :], rows)
-    fields["kspace"] = complete
+    fields["kspace"] = None if drawn.target is None else _of_rows(complete, rows)
     return Slice(**fields) if isinstance(drawn, Drawn) else SliceBatch(**fields)
 
 
