@@ -3,7 +3,9 @@
 import hashlib
 import os
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fcntl import F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK, F_SEAL_WRITE, fcntl
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,7 +13,7 @@ import torch
 
 from fastmri.atomic import replacing
 from fastmri.hybrid import read_hybrid, read_truth
-from fastmri.stored import Stored
+from fastmri.stored import Stored, forget_memory
 from fastmri.volumes import Volume
 
 VERSION = 1
@@ -64,18 +66,27 @@ def keep_on_disk(volumes: list[Volume], folder: Path, half: bool) -> Iterable[Vo
 
 
 def keep_in_memory(volumes: list[Volume], memory: BinaryIO, half: bool) -> Iterable[Volume]:
-    """Write volumes to a file without a name, which any process of this user may read while it is open."""
+    """Write volumes to a file without a name, which any process of this user may read while it is open.
+
+    In the end nobody can change it any more, so it may be mapped.
+    """
     path = f"/proc/{os.getpid()}/fd/{memory.fileno()}"
     for volume in volumes:
         start = memory.tell()
         write_volume(memory, volume, half)
         memory.flush()
-        yield volume._replace(stored=_stored(volume, path, start, half))
+        yield volume._replace(stored=_stored(volume, path, start, half, in_memory=True))
+    fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 
-def open_memory() -> BinaryIO:
+@contextmanager
+def open_memory() -> Iterator[BinaryIO]:
     """A file in memory alone, which is given back when the last process closes it, however it ends."""
-    return os.fdopen(os.memfd_create("extreme-mri"), "wb")
+    try:
+        with os.fdopen(os.memfd_create("extreme-mri", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING), "wb") as memory:
+            yield memory
+    finally:
+        forget_memory()
 
 
 def write_volume(file: BinaryIO, volume: Volume, half: bool) -> None:
@@ -86,8 +97,8 @@ def write_volume(file: BinaryIO, volume: Volume, half: bool) -> None:
         stored.write_slice(file, read_hybrid(plain, k, 1)[0], read_truth(plain, k))
 
 
-def _stored(volume: Volume, path: str, start: int, half: bool) -> Stored:
-    return Stored(path, start, volume.hybrid_shape, volume.recon_size, half)
+def _stored(volume: Volume, path: str, start: int, half: bool, in_memory: bool = False) -> Stored:
+    return Stored(path, in_memory, start, volume.hybrid_shape, volume.recon_size, half)
 
 
 def _digest(*values: object) -> str:

@@ -12,6 +12,7 @@ from loguru import logger
 from config.load import config_sha256, make_config
 from config.schema import Config
 from fastmri.dataset import EvaluationDraw, EvaluationSlices, TrainingDraw
+from fastmri.hybrid import read_truth
 from fastmri.keeping import find_kept, kept_bytes
 from fastmri.volumes import Volume
 from main import main
@@ -115,8 +116,26 @@ def test_memory_is_given_back(options):
         place = place_of(kept[0])
         assert Path(place).stat().st_size == kept_bytes(volumes, half=False)
         assert place_of(kept[-1]) == place
+        read_truth(kept[0], 0)
+        assert "extreme-mri" in Path("/proc/self/maps").read_text()
     assert os.listdir("/proc/self/fd") == before
     assert not Path(place).exists()
+    assert "extreme-mri" not in Path("/proc/self/maps").read_text()
+
+
+def test_memory_can_not_be_cut_short_while_it_is_mapped(options):
+    config = options("ram")
+    with cached(find_volumes(config, "train"), config, CPU) as kept, pytest.raises(PermissionError):
+        os.truncate(place_of(kept[0]), 10)
+
+
+def test_another_memory_of_the_same_name_is_not_taken_for_the_last(options):
+    config = options("ram")
+    volumes = find_volumes(config, "train")
+    for order in (volumes, volumes[::-1]):
+        with cached(order, config, CPU) as kept:
+            found = [read_truth(volume, 0) for volume in kept]
+        assert all(map(torch.equal, found, (read_truth(volume, 0) for volume in order)))
 
 
 @pytest.fixture
