@@ -23,6 +23,7 @@ from fastmri.masks import MaskSettings, evaluation_mask
 from fastmri.physics import apply_mask
 from fastmri.sampling import EvaluationBatches, TrainingBatches
 from fastmri.scan import scan_volumes
+from fastmri.slices import undersample
 
 MASKS = MaskSettings.make("random", [4, 8], None)
 STILL = Augmentation(flip=False, phase=0, intensity=0, noise=0)
@@ -105,6 +106,17 @@ def test_row_crops_are_rows_of_the_whole(volumes):
     assert crop.target is not None
     assert torch.equal(whole.target[:, starts[0] : starts[0] + 12], crop.target)
     assert torch.equal(whole.scale, crop.scale)
+
+
+@pytest.mark.parametrize("rows", [None, 12])
+@pytest.mark.parametrize("adjacent", [1, 3])
+def test_a_batch_is_undersampled_as_its_slices_are_to_the_bit(volumes, rows, adjacent):
+    dataset = training(volumes, crop_rows=rows, adjacent_slices=adjacent)
+    draws = [TrainingDraw(place, (0, 0, place, 0)) for place in range(2)]
+    together = undersample(collate([dataset.draw(draw) for draw in draws]))
+    alone = collate([dataset[draw] for draw in draws])
+    for name in ("masked_kspace", "mask", "target", "kspace", "scale"):
+        assert torch.equal(getattr(together, name), getattr(alone, name))
 
 
 def test_varied_data_still_fit_their_target(volumes):
