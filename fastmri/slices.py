@@ -26,7 +26,7 @@ class Slice(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A slice that is not yet masked: half as much to move, and a device masks at once."""
+    """A slice that is not yet masked, which a device does at once."""
 
     hybrid: Tensor  # complex64 (C, h, W) complete hybrid data of C adjacent slices, all rows
     rows: slice  # those that are wanted

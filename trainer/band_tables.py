@@ -37,10 +37,9 @@ def tables_of_before(content: dict, schema: int) -> dict[str, BandTable]:
         betas = {
             r: [list(pair) for pair in zip(row[::2], row[1::2], strict=True)] for r, row in betas.items()
         }
-    betas, gains = (
-        _split_finest(table, octaves) if schema <= 4 else table
-        for table in (betas, content.get("gains") or {})
-    )
+    gains = content.get("gains") or {}
+    if schema <= 4:
+        betas, gains = _split_finest(betas, octaves), _split_finest(gains, octaves)
     gains = gains or constant_table(betas, octaves, 1.0)
     return {"betas": betas, "gains": gains, "means": gains}
 

@@ -161,10 +161,7 @@ def load_model(checkpoint: Checkpoint, config: Config, device: torch.device) -> 
 def set_gains(model: Trained, gains: BandTable, means: BandTable) -> None:
     """Of a texture's bands; factors of 1 cost nothing."""
     if isinstance(model, Generative):
-        factors = [
-            factor for table in (gains, means) for row in table.values() for pair in row for factor in pair
-        ]
-        tuned = any(factor != 1 for factor in factors)
+        tuned = (torch.tensor([*gains.values(), *means.values()]) != 1).any()
         model.gains = BandGains(gains, means).to(next(model.parameters()).device) if tuned else None
 
 

@@ -77,7 +77,7 @@ class Feed(Generic[Slices, Batches]):
 
 
 class _Drawing(Dataset[Drawn], Generic[Draw]):
-    """Slices before they are masked: less to send from a process to another, and to a device."""
+    """Slices before they are masked: complete data and masked ones would be more to send."""
 
     def __init__(self, read: Callable[[Draw], Drawn]):
         self.read = read

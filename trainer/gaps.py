@@ -1,6 +1,7 @@
 """How much samples differ, and what their mean is worth, in every wavelet band by itself."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -65,20 +66,37 @@ def measure_gaps(
     it is stronger, and rarer.
     """
     accelerations, bands = config.masks.accelerations, band_count(config.loss.octaves)
-    shape = len(accelerations), 2 + bands * len(PARTS)  # how many volumes, and sums over them
-    found = torch.zeros(shape, dtype=torch.float64, device=process.device)
-    for batch in batches:
-        batch = to_device(batch, process.device)
-        pairs = drawn_bands(model, batch, config)
-        errors = torch.stack([squared_errors(*pair, [1, drawn_samples(config)]) for pair in pairs])
-        one, mean = errors.clamp(min=1e-30).unbind(-1)
-        gaps = 10 * (one / mean).log10()
-        found[accelerations.index(batch.acceleration[0])] += torch.cat([gaps.new_ones(1), gaps])
-    counted = add_up(found, process).cpu()
+    shape = (2 + bands * len(PARTS),)  # how many volumes, and sums over them
+    counted = _sums(partial(_counted_gaps, model), shape, batches, config, process)
     means = counted[:, 1:] / counted[:, :1]
     return {
         r: Gaps(row[0], row[1:].view(bands, len(PARTS))) for r, row in zip(accelerations, means, strict=True)
     }
+
+
+def _counted_gaps(model: nn.Module, batch: SliceBatch, config: Config) -> Tensor:
+    """1, and the gaps of the image and of each band and part."""
+    pairs = drawn_bands(model, batch, config)
+    errors = torch.stack([squared_errors(*pair, [1, drawn_samples(config)]) for pair in pairs])
+    one, mean = errors.clamp(min=1e-30).unbind(-1)
+    gaps = 10 * (one / mean).log10()
+    return torch.cat([gaps.new_ones(1), gaps])
+
+
+def _sums(
+    measure: Callable[[SliceBatch, Config], Tensor],
+    shape: tuple[int, ...],
+    batches: Iterable[SliceBatch],
+    config: Config,
+    process: Process,
+) -> Tensor:
+    """What is measured of each batch, of this shape, added up by acceleration over all processes."""
+    accelerations = config.masks.accelerations
+    found = torch.zeros(len(accelerations), *shape, dtype=torch.float64, device=process.device)
+    for batch in batches:
+        place = accelerations.index(batch.acceleration[0])
+        found[place] += measure(to_device(batch, process.device), config)
+    return add_up(found, process).cpu()
 
 
 def drawn_samples(config: Config) -> int:
@@ -108,15 +126,10 @@ def measure_means(
     Its inner product with what the baseline lacks, over its energy: that of two different samples' textures,
     which are independent but for their mean. Volumes count alike, by what their baseline lacks.
     """
-    accelerations, bands = config.masks.accelerations, band_count(config.loss.octaves)
-    shape = len(accelerations), 2, bands, len(PARTS)
-    found = torch.zeros(shape, dtype=torch.float64, device=process.device)
-    for batch in batches:
-        batch = to_device(batch, process.device)
-        found[accelerations.index(batch.acceleration[0])] += _worth(model, batch, config)
-    worth, energy = add_up(found, process).cpu().unbind(1)
+    shape = 2, band_count(config.loss.octaves), len(PARTS)
+    worth, energy = _sums(partial(_worth, model), shape, batches, config, process).unbind(1)
     kept = worth.clamp(min=0) / torch.maximum(energy, worth).clamp(min=1e-30)
-    return dict(zip(accelerations, kept.tolist(), strict=True))
+    return dict(zip(config.masks.accelerations, kept.tolist(), strict=True))
 
 
 def _worth(model: nn.Module, batch: SliceBatch, config: Config) -> Tensor:
