@@ -133,12 +133,13 @@ def _ports(convs: list[Box], attends: bool) -> Diagram:
 
 def _added(model: Generative, picture: Box, top: float) -> Diagram:
     """What becomes of the texture, and its sum with the baseline's image."""
-    texts = ["turned back by the phase"]
-    texts += ["null space of the measurement"] * model.hard_projection
-    texts += [f"× amplitude {model.amplitude:g}"]
+    texts = [("p × one draw + q × another, by band", "gains")] * (model.gains is not None)
+    texts += [("turned back by the phase", "physics")]
+    texts += [("null space of the measurement", "physics")] * model.hard_projection
+    texts += [(f"× amplitude {model.amplitude:g}", "physics")]
     gap = (top - picture.y) / (len(texts) + 1)
     steps = [
-        Box(PICTURE, picture.y + gap * (k + 1), 1.5, 0.26, text, "physics") for k, text in enumerate(texts)
+        Box(PICTURE, picture.y + gap * (k + 1), 1.5, 0.26, text, kind) for k, (text, kind) in enumerate(texts)
     ]
     total = Box(PICTURE - 0.55, top, 0.22, 0.22, "+", "data")
     sample = Box(PICTURE + 0.4, top, 0.8, TALL, "a sample", "data")

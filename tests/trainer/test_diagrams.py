@@ -10,6 +10,8 @@ from torch import nn
 
 from config.load import make_config
 from config.schema import Adversarial
+from custom_nn.gains import BandGains
+from custom_nn.generative import Generative
 from custom_nn.pix2pix import Pix2Pix
 from trainer import checkpoint
 from trainer.adversary import make_discriminator
@@ -76,6 +78,11 @@ def test_the_texture_diagram_follows_the_config():
     assert "null space" in texts(one)
     assert "null space" not in texts(other)
     assert "× amplitude 0.5" in texts(other)
+
+
+def test_the_texture_diagram_shows_two_draws_where_gains_were_settled():
+    assert "another" not in texts(texture_diagram(built(TEXTURE), ""))
+    assert "p × one draw + q × another, by band" in texts(texture_with_gains(built(TEXTURE), ""))
 
 
 UNET = {"name": "unet", "channels": 5, "pools": 2}
@@ -160,6 +167,11 @@ def test_the_patch_is_what_a_logit_depends_on():
     assert f"{side}×{side} patch" in texts(pix2pix_diagram(built(PIX2PIX), "", discriminator))
 
 
+def texture_with_gains(model: Generative, title: str) -> Diagram:
+    model.gains = BandGains({4: [[2.0, 2.0]]}, {4: [[0.5, 0.5]]})
+    return texture_diagram(model, title)
+
+
 def pix2pix_with_discriminator(model: Pix2Pix, title: str) -> Diagram:
     options = Adversarial(weight=1, filters=[64] * 8, regularizer="spectral_norm")
     return pix2pix_diagram(model, title, make_discriminator(options))
@@ -172,6 +184,7 @@ def pix2pix_with_discriminator(model: Pix2Pix, title: str) -> Diagram:
         (cascade_diagram, SMALL | {"blocks": 1, "filters": [256]}),
         (cascade_diagram, SMALL | {"phase_prior": "input", "gradient_step": False}),
         (texture_diagram, TEXTURE),
+        (texture_with_gains, TEXTURE),
         (texture_diagram, {"name": "generative", "freeze_baseline": False}),
         (texture_diagram, TEXTURE | {"attention": False, "tokens": 1, "filters": [4, 8]}),
         (global_diagram, GLOBAL),
