@@ -81,8 +81,8 @@ def test_the_texture_diagram_follows_the_config():
 
 
 def test_the_texture_diagram_shows_two_draws_where_gains_were_settled():
-    assert "another" not in texts(texture_diagram(built(TEXTURE), ""))
-    assert "p × one draw + q × another, by band" in texts(texture_with_gains(built(TEXTURE), ""))
+    assert "two draws" not in texts(texture_diagram(built(TEXTURE), ""))
+    assert "two draws, mixed by band" in texts(texture_with_gains(built(TEXTURE), ""))
 
 
 UNET = {"name": "unet", "channels": 5, "pools": 2}
