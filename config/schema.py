@@ -237,6 +237,9 @@ class Loss(Options):
     tune_slices: int = Field(
         32, ge=1, description="slices of the validation volumes by which all is tuned, kept in memory"
     )
+    energy_score: float = Field(
+        0.0, ge=0, description="of the energy score of features that tell edges from grain; needs samples"
+    )
     kl: float = Field(0.0, ge=0, description="of the latent's divergence, mean over the batch")
     texture: float = Field(0.0, ge=0, description="of what the truth's proxy asks of the latent's texture")
 
@@ -244,8 +247,9 @@ class Loss(Options):
     def _some(self) -> "Loss":
         if not (self.ms_ssim or self.ssim or self.l1 or self.complex_l1):
             raise ValueError("at least one weight of an image's error must be above 0")
-        if self.std_reward and self.samples < 2:
-            raise ValueError("std_reward needs samples of at least 2")
+        for name in ("std_reward", "energy_score"):
+            if getattr(self, name) and self.samples < 2:
+                raise ValueError(f"{name} needs samples of at least 2")
         return self
 
 

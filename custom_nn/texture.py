@@ -161,7 +161,9 @@ class TextureDecoder(nn.Module):
     coarse noise need not pass the finer scales to be seen. It is in units that the condition foretells, see
     `texture_units`; what is left to tell of its strength at each place, the condition's features do, and of
     all places how little was measured, of which the baseline's errors are made: it differs by more than
-    demodulated styles can follow.
+    demodulated styles can follow. The decoder's own features, in which noise is, make strong texture rare:
+    normal noise of a strength that is drawn as well, at all scales together, has the statistics of edges (a
+    Gaussian scale mixture, Wainwright & Simoncelli, NIPS 1999).
     """
 
     def __init__(self, filters: list[int], width: int, attention: bool):
@@ -174,8 +176,9 @@ class TextureDecoder(nn.Module):
         self.refine = Modules(ModulatedConv(b, b, width, attention) for b in fine)
         self.pictures = Modules(conv3x3(count + PICTURE_NOISE, 2) for count in filters[::-1])
         self.strengths = Modules(conv3x3(count, 2) for count in filters[::-1])
+        self.bursts = Modules(conv3x3(count, 2, bias=False) for count in filters[::-1])
         self.sparsities = Modules(nn.Linear(1, 2) for _ in filters)
-        for part in (self.pictures, self.strengths, self.sparsities):
+        for part in (self.pictures, self.strengths, self.bursts, self.sparsities):
             for parameter in part.parameters():
                 nn.init.zeros_(parameter)  # no texture at the start, and nowhere where it will be stronger
 
@@ -193,7 +196,8 @@ class TextureDecoder(nn.Module):
 
     def _picture(self, scale: int, x: Tensor, features: Tensor, sparsity: Tensor, noise: Noise) -> Tensor:
         drawn = NOISE_GAIN * noise((x.shape[0], PICTURE_NOISE, *image_size(x))).to(x.dtype)
-        logits = self.strengths[scale](features) * (8 / features.shape[1])  # as fast at every width
+        logits = self.strengths[scale](features) + self.bursts[scale](x)
+        logits = logits * (8 / features.shape[1])  # as fast at every width
         logits = logits + NOISE_GAIN * self.sparsities[scale](sparsity)[:, :, None, None]
         picture = self.pictures[scale](torch.cat([x, drawn], dim=1)) * (FAINTEST + F.softplus(logits))
         return picture.clamp(-STRONGEST, STRONGEST)

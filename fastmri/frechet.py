@@ -6,9 +6,7 @@ of a scattering transform (Bruna & Mallat 2013, IEEE TPAMI 35(8)). The first tel
 direction there is, the second against the first how sparse it is: edges, or grain. Not comparable with FID.
 """
 
-import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fastmri.image import image_size
+from fastmri.morlet import DIRECTIONS, OCTAVES, morlet
 
 TILE, STRIDE = 96, 32  # pixels
-OCTAVES, DIRECTIONS = 4, 4
 FEATURES = 2 * OCTAVES * DIRECTIONS + 1
 FAINTEST = 1e-3  # of the volume's maximum: features are logarithms
 SLICES = 16  # at once
@@ -51,10 +48,7 @@ def tile_moments(images: np.ndarray, max_value: float, device: torch.device) -> 
 
 def tile_features(images: Tensor) -> Tensor:
     """Features of every tile of images float32 (S, h, w) over their maximum: (S * tiles, FEATURES)."""
-    spectrum = torch.fft.fft2(images)[:, None]
-    moduli = torch.fft.ifft2(
-        spectrum * wavelet_bank(image_size(images), images.device)
-    ).abs()  # (S, bands, h, w)
+    moduli = morlet(images).abs().flatten(1, 2)  # (S, bands, h, w)
     pooled = [_tiles(images[:, None]), _tiles(moduli), _tiles(moduli**2).sqrt()]
     features = torch.cat(pooled, dim=1).flatten(2)  # (S, FEATURES, tiles)
     return (features + FAINTEST).log().transpose(1, 2).flatten(0, 1)
@@ -62,32 +56,6 @@ def tile_features(images: Tensor) -> Tensor:
 
 def _tiles(maps: Tensor) -> Tensor:
     return F.avg_pool2d(maps, TILE, STRIDE)
-
-
-@lru_cache(maxsize=4)
-def wavelet_bank(size: tuple[int, int], device: torch.device) -> Tensor:
-    """Transfer functions of Morlet wavelets, centred at 3/8, 3/16, ... cycles per pixel: (bands, h, w).
-
-    Gaussians of half an octave around their centre, without the part that would let the mean pass.
-    """
-    rows, columns = (torch.fft.fftfreq(n, device=device) for n in size)
-    rows, columns = rows[:, None], columns[None]
-    bank = []
-    for octave in range(OCTAVES):
-        centre, width = 3 / 8 / 2**octave, 3 / 16 / 2**octave
-        for direction in range(DIRECTIONS):
-            angle = math.pi * direction / DIRECTIONS
-            peak = centre * math.sin(angle), centre * math.cos(angle)
-            distance = _around(rows - peak[0]) ** 2 + _around(columns - peak[1]) ** 2
-            at_zero = math.exp(-(centre**2) / (2 * width**2))
-            low = (-(rows**2 + columns**2) / (2 * width**2)).exp()
-            bank.append((-distance / (2 * width**2)).exp() - at_zero * low)
-    return torch.stack(bank)
-
-
-def _around(frequency: Tensor) -> Tensor:
-    """The same frequency nearest to 0: spectra are periodic."""
-    return frequency - frequency.round()
 
 
 def frechet_distance(one: Sequence[TileMoments], other: Sequence[TileMoments]) -> float:

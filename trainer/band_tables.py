@@ -25,8 +25,8 @@ def is_whole(table: BandTable, octaves: int) -> bool:
 def tables_of_before(content: dict, schema: int) -> dict[str, BandTable]:
     """Betas, gains and factors of the mean of a checkpoint of an older schema.
 
-    Of 5 gains were of spread and mean alike; of 4 the finest octave was one level; of 3 there were no gains,
-    and betas in a row; of 2 there were two.
+    Before 6 gains were of spread and mean alike; of 4 the finest octave was one level; of 3 there were no
+    gains, and betas in a row; of 2 there were two.
     """
     betas, octaves = content["betas"], content["config"]["loss"]["octaves"]
     if schema == 2:
@@ -41,7 +41,7 @@ def tables_of_before(content: dict, schema: int) -> dict[str, BandTable]:
     if schema <= 4:
         betas, gains = _split_finest(betas, octaves), _split_finest(gains, octaves)
     gains = gains or constant_table(betas, octaves, 1.0)
-    return {"betas": betas, "gains": gains, "means": gains}
+    return {"betas": betas, "gains": gains, "means": content["means"] if schema == 6 else gains}
 
 
 def _split_finest(table: BandTable, octaves: int) -> BandTable:

@@ -20,9 +20,8 @@ from fastmri.atomic import replacing
 from trainer.band_tables import is_whole, tables_of_before
 from trainer.seal import read_sealed, seal
 
-SCHEMA = 6  # of 5 one gain was of a texture's spread and mean; see `tables_of_before`
-OLDER = (2, 3, 4, 5)
-ANY_SIZE = 4  # the last in which a texture's features had any
+SCHEMA = 7  # before it a texture's strength was not drawn, and before 6 tables differed: `tables_of_before`
+OLDER = (2, 3, 4, 5, 6)  # of models without a texture
 STATES = ("model", "ema", "optimizer")
 
 
@@ -99,8 +98,7 @@ def load(path: Path) -> Checkpoint:
         packed = io.BytesIO(read_sealed(path))
         content = torch.load(packed, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
-        generative = content["config"]["model"]["name"] == Generative.name
-        if schema in OLDER and not (generative and schema <= ANY_SIZE):
+        if schema in OLDER and content["config"]["model"]["name"] != Generative.name:
             content |= tables_of_before(content, schema)
             schema = SCHEMA
         fields = [({"batches": None} | content)[name] for name in Progress._fields]
@@ -115,8 +113,8 @@ def load(path: Path) -> Checkpoint:
     except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, OSError) as error:
         raise ValueError(f"{path}: not a checkpoint of this program ({type(error).__name__})") from None
     if schema != SCHEMA:
-        older = f", of generative models none before {ANY_SIZE + 1}" if schema in OLDER else ""
-        raise ValueError(f"{path}: written with schema {schema}, this program reads {SCHEMA}{older}")
+        others = f", of other models {OLDER[0]} to {OLDER[-1]} as well" if schema in OLDER else ""
+        raise ValueError(f"{path}: written with schema {schema}, this program reads {SCHEMA}{others}")
     try:
         progress = TypeAdapter(Progress).validate_python(fields)
         config = make_config(content["config"])

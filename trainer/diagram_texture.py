@@ -76,7 +76,7 @@ def _pictures(model: Generative, rows: list[float]) -> list[Box]:
             y,
             1.4,
             TALL,
-            f"picture {_arrow(picture)}, times\nunit, strength {_arrow(strength)}",
+            f"picture {_arrow(picture)}, times\nunit, strengths 2 × {_arrow(strength)}",
             "conv",
         )
         for picture, strength, y in levels
@@ -104,7 +104,8 @@ def _decoder(model: Generative, rows: list[float], features: list[Box], pictures
         below = stay
     notes = [Note(PICTURE + 0.06, (a.y + b.y) / 2, "up ×2, added", "left", 6) for a, b in pairwise(pictures)]
     notes += [Note(SUM, y + 0.18, "to unit size", size=6) for y in rows[:-1]]
-    notes.append(Note(PICTURE, rows[-1] - 0.26, "strength: of the sampling density as well", size=6))
+    words = "strengths: of both columns' features,\nand of the sampling density"
+    notes.append(Note(PICTURE, rows[-1] - 0.32, words, size=6))
     convs = [box for box in boxes if box.kind == "modulated"]
     attends = decoder.bottom.attend.query is not None
     ports = [Port(box.left[0], box.top[1], "ε", "noise") for box in pictures]

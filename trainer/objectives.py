@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from config.schema import Loss
+from custom_nn.energy_score import energy_score
 from custom_nn.latent import Guidance
 from custom_nn.layers import to_channels
 from custom_nn.losses import misfit, ssim_terms
@@ -61,6 +62,9 @@ def generator_terms(
         terms[name], reward = misfit(*pair, weights.octaves)
         rewards.append(weight * (beta[:, : reward.shape[1]] * reward).sum(0).mean())
         total = total + weight * terms[name]
+    if weights.energy_score:
+        terms["energy_score"] = energy_score(magnitudes, target)
+        total = total + weights.energy_score * terms["energy_score"]
     if weights.std_reward:
         terms["std"] = sum(rewards)
         total = total - terms["std"]

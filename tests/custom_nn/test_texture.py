@@ -176,8 +176,9 @@ def test_how_little_was_measured_sets_the_strength_of_all_places():
     decoder = randomise(TextureDecoder([4, 6], 5, attention=True))
     features = [torch.randn(1, c, 16 // 2**k, 16 // 2**k) for k, c in enumerate([4, 6])]
     units, w = [torch.full((1, 1, 1, 1), 0.1)] * 2, torch.randn(1, 3, 5)
-    for parameter in (*decoder.strengths.parameters(), *decoder.sparsities.parameters()):
-        torch.nn.init.zeros_(parameter)
+    for part in (decoder.strengths, decoder.bursts, decoder.sparsities):
+        for parameter in part.parameters():
+            torch.nn.init.zeros_(parameter)
     for picture, sparsities in zip(decoder.pictures, decoder.sparsities, strict=True):
         torch.nn.init.normal_(picture.weight, std=0.03)  # none so strong that it is cut
         torch.nn.init.constant_(sparsities.weight, 0.1)
@@ -189,6 +190,27 @@ def test_how_little_was_measured_sets_the_strength_of_all_places():
         return FAINTEST + math.log1p(math.exp(logit))
 
     torch.testing.assert_close(drawn(1.0), drawn(-1.0) * (strength(1.0) / strength(-1.0)))
+
+
+def test_where_its_strength_is_drawn_too_strong_texture_is_rare():
+    torch.manual_seed(0)
+    decoder = TextureDecoder([8, 8], 5, attention=True)
+    for name, parameter in decoder.named_parameters():
+        if name.endswith("noise_strength"):
+            torch.nn.init.constant_(parameter, 0.1)
+    for picture in decoder.pictures:
+        torch.nn.init.constant_(picture.weight[:, -PICTURE_NOISE, 1, 1], 0.01)  # normal noise as it is
+    features = [torch.randn(4, 8, 64 // 2**k, 64 // 2**k) for k in range(2)]
+    units, w = [torch.ones(4, 1, 1, 1), torch.zeros(4, 1, 1, 1)], torch.randn(4, 3, 5)
+
+    def kurtosis() -> float:
+        texture = decoder(features, units, torch.zeros(4, 1), w, torch.randn).detach()
+        return float(texture.pow(4).mean() / texture.square().mean() ** 2)
+
+    assert kurtosis() == pytest.approx(3, abs=0.2)
+    for layer in decoder.bursts:
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    assert kurtosis() > 4
 
 
 def test_units_follow_contrast_and_brightness_and_fit_the_features():

@@ -14,7 +14,6 @@ from fastmri.frechet import (
     frechet_distances,
     tile_features,
     tile_moments,
-    wavelet_bank,
 )
 from tests.conftest import smooth_images
 
@@ -66,16 +65,6 @@ def test_tiles_are_96_pixels_every_32(volume):
     assert moments(wide, 1.0)[0].tiles == 3 * 3 * 1
     assert moments(volume, 1.0)[0].second.shape == (FEATURES, FEATURES)
     assert tile_moments(np.ones((3, TILE - 1, 200), np.float32), 1.0, CPU) is None
-
-
-def test_wavelets_let_no_mean_pass_and_each_sees_its_own_grating():
-    bank = wavelet_bank((128, 128), CPU)
-    assert bank[:, 0, 0].abs().max() < 1e-6
-    columns = torch.arange(128) * 2 * torch.pi
-    for octave in range(3):
-        grating = torch.cos(columns * 3 / 8 / 2**octave).expand(128, 128)
-        response = torch.fft.ifft2(torch.fft.fft2(grating) * bank).abs().mean((1, 2))
-        assert response.argmax() == 4 * octave  # along columns is the first direction of each octave
 
 
 def test_volumes_add_up_to_all_their_tiles(volume):
