@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from config.schema import Config
 from custom_nn.gains import BandTable
 from custom_nn.wavelets import band_count
 
@@ -22,28 +24,15 @@ def is_whole(table: BandTable, octaves: int) -> bool:
     )
 
 
-def tables_of_before(content: dict, schema: int) -> dict[str, BandTable]:
-    """Betas, gains and factors of the mean of a checkpoint of an older schema.
+class Tables(NamedTuple):
+    """What is tuned of a run, see `checkpoint.Progress`."""
 
-    Before 6 gains were of spread and mean alike; of 4 the finest octave was one level; of 3 there were no
-    gains, and betas in a row; of 2 there were two.
-    """
-    betas, octaves = content["betas"], content["config"]["loss"]["octaves"]
-    if schema == 2:
-        finest = min(3 * octaves, 3)
-        parts = [betas["fine"]] * finest + [betas["coarse"]] * (3 * octaves + 1 - finest)
-        betas = {r: [[part[r]] * 2 for part in parts] for r in betas["coarse"]}
-    elif schema == 3:
-        betas = {
-            r: [list(pair) for pair in zip(row[::2], row[1::2], strict=True)] for r, row in betas.items()
-        }
-    gains = content.get("gains") or {}
-    if schema <= 4:
-        betas, gains = _split_finest(betas, octaves), _split_finest(gains, octaves)
-    gains = gains or constant_table(betas, octaves, 1.0)
-    return {"betas": betas, "gains": gains, "means": content["means"] if schema == 6 else gains}
+    betas: BandTable
+    gains: BandTable
+    means: BandTable
 
 
-def _split_finest(table: BandTable, octaves: int) -> BandTable:
-    """Both levels of the finest octave as its only one was."""
-    return {r: [*row[:3], *row] if octaves else row for r, row in table.items()}
+def starting_tables(config: Config) -> Tables:
+    """Of a run that has tuned nothing yet."""
+    accelerations, octaves = config.masks.accelerations, config.loss.octaves
+    return Tables(*(constant_table(accelerations, octaves, value) for value in (config.loss.beta, 1.0, 1.0)))

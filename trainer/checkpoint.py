@@ -17,11 +17,11 @@ from custom_nn.gains import BandGains, BandTable
 from custom_nn.generative import Generative
 from custom_nn.models import Trained, build_model
 from fastmri.atomic import replacing
-from trainer.band_tables import is_whole, tables_of_before
+from trainer.band_tables import is_whole, starting_tables
 from trainer.seal import read_sealed, seal
 
-SCHEMA = 7  # before it a texture's strength was not drawn, and before 6 tables differed: `tables_of_before`
-OLDER = (2, 3, 4, 5, 6)  # of models without a texture
+SCHEMA = 7
+OLDER = (2, 3, 4, 5, 6)  # textures were drawn otherwise, and tables differed, which without one say nothing
 STATES = ("model", "ema", "optimizer")
 
 
@@ -98,10 +98,7 @@ def load(path: Path) -> Checkpoint:
         packed = io.BytesIO(read_sealed(path))
         content = torch.load(packed, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
-        if schema in OLDER and content["config"]["model"]["name"] != Generative.name:
-            content |= tables_of_before(content, schema)
-            schema = SCHEMA
-        fields = [({"batches": None} | content)[name] for name in Progress._fields]
+        known = OLDER if content["config"]["model"]["name"] != Generative.name else ()
         state = {name: content[name] for name in STATES}
         state |= {name: value for name, value in content.items() if name.startswith("discriminator")}
         if not all(isinstance(part, dict) for part in (content["config"], *state.values())):
@@ -112,12 +109,13 @@ def load(path: Path) -> Checkpoint:
         raise ValueError(f"{path}: not a checkpoint of this program, or not whole: {error}") from None
     except (RuntimeError, UnpicklingError, EOFError, LookupError, TypeError, OSError) as error:
         raise ValueError(f"{path}: not a checkpoint of this program ({type(error).__name__})") from None
-    if schema != SCHEMA:
+    if schema not in (*known, SCHEMA):
         others = f", of other models {OLDER[0]} to {OLDER[-1]} as well" if schema in OLDER else ""
         raise ValueError(f"{path}: written with schema {schema}, this program reads {SCHEMA}{others}")
     try:
-        progress = TypeAdapter(Progress).validate_python(fields)
         config = make_config(content["config"])
+        content |= {} if schema == SCHEMA else starting_tables(config)._asdict()
+        progress = TypeAdapter(Progress).validate_python([content.get(name) for name in Progress._fields])
     except ValidationError as error:
         place = error.errors()[0]["loc"][0]
         wrong = Progress._fields[place] if isinstance(place, int) else place

@@ -16,7 +16,7 @@ from custom_nn.gains import BandTable
 from custom_nn.models import Trained
 from trainer import checkpoint
 from trainer.adversary import Adversary, make_adversary
-from trainer.band_tables import constant_table
+from trainer.band_tables import starting_tables
 from trainer.distributed import Process, gather
 from trainer.gradients import BatchGradients
 from trainer.optimizer import make_optimizer
@@ -112,13 +112,10 @@ def make_state(config: Config, process: Process, pretrained: bool) -> State:
     checkpoint_blocks(model, config.train.checkpoint_blocks)
     average = copy.deepcopy(model).eval().requires_grad_(False)
     optimizer = make_optimizer(model, config.train)
-    betas, gains, means = (
-        constant_table(config.masks.accelerations, config.loss.octaves, value)
-        for value in (config.loss.beta, 1.0, 1.0)
-    )
     adversary = make_adversary(config, process)
     gradients = BatchGradients(model, adversary, config, process.device)
-    return State(model, average, optimizer, adversary, gradients, betas, gains, means, process.world)
+    tables = starting_tables(config)
+    return State(model, average, optimizer, adversary, gradients, *tables, process.world)
 
 
 def last_checkpoint(out: Path) -> Path:
