@@ -15,6 +15,7 @@ SWITCHES = {
     "model.high_pass": "the proxy sees all of the truth",
     "adversarial.weight": "no discriminator",
     "loss.std_reward": "no reward of the standard deviation",
+    "loss.energy_score": "no energy score of what tells edges from grain",
     "model.hard_projection": "no projection onto the null space",
 }
 

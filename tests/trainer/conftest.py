@@ -36,6 +36,7 @@ SPATIAL: dict[str, Any] = {
         "octaves": 1,
         "samples": 2,
         "std_reward": True,
+        "energy_score": 1,
         "tune_every": 2,
         "kl": 1e-3,
         "texture": 1,

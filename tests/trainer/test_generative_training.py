@@ -89,6 +89,7 @@ def test_a_resumed_run_needs_its_baseline_no_more(config, tiny_run, tiny_data, t
         "model.high_pass=0",
         "adversarial.weight=0",
         "loss.std_reward=false",
+        "loss.energy_score=0",
         "model.hard_projection=false",
         "adversarial.regularizer=r1",
         "adversarial.regularizer=spectral_norm",
