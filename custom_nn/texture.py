@@ -32,8 +32,7 @@ class MappingNetwork(nn.Module):
         self.layers = Modules(map(nn.Linear, widths[:-1], widths[1:]))
 
     def forward(self, z: Tensor, summary: Tensor) -> Tensor:
-        count = len(z)
-        tokens = self.tokens.expand(count, -1, -1)
+        tokens = self.tokens.expand(len(z), -1, -1)
         summary = summary[:, None].expand(-1, tokens.shape[1], -1)
         w = unit_size(torch.cat([tokens, z, summary], dim=-1), dim=-1)
         for layer in self.layers[:-1]:
@@ -158,12 +157,10 @@ class TextureDecoder(nn.Module):
     """From the coarsest features to a picture of two channels, modulated by texture vectors at each scale.
 
     Every scale adds a picture of its own (StyleGAN2's skip generator), of its features and of noise, so that
-    coarse noise need not pass the finer scales to be seen. It is in units that the condition foretells, see
-    `texture_units`; what is left to tell of its strength at each place, the condition's features do, and of
-    all places how little was measured, of which the baseline's errors are made: it differs by more than
-    demodulated styles can follow. The decoder's own features, in which noise is, make strong texture rare:
-    normal noise of a strength that is drawn as well, at all scales together, has the statistics of edges (a
-    Gaussian scale mixture, Wainwright & Simoncelli, NIPS 1999).
+    coarse noise need not pass the finer scales to be seen, in `texture_units`. What is left of its strength
+    the condition's features tell at each place, and how little was measured of all: it differs by more than
+    demodulated styles can follow. So do the decoder's features, in which noise is: normal noise whose strength
+    is drawn as well has the statistics of edges (Gaussian scale mixture, Wainwright & Simoncelli, NIPS 1999).
     """
 
     def __init__(self, filters: list[int], width: int, attention: bool):
@@ -196,8 +193,8 @@ class TextureDecoder(nn.Module):
 
     def _picture(self, scale: int, x: Tensor, features: Tensor, sparsity: Tensor, noise: Noise) -> Tensor:
         drawn = NOISE_GAIN * noise((x.shape[0], PICTURE_NOISE, *image_size(x))).to(x.dtype)
-        logits = self.strengths[scale](features) + self.bursts[scale](x)
-        logits = logits * (8 / features.shape[1])  # as fast at every width
+        rate = 8 / x.shape[1]  # strengths learn as fast at every width
+        logits = rate * (self.strengths[scale](features) + self.bursts[scale](x))
         logits = logits + NOISE_GAIN * self.sparsities[scale](sparsity)[:, :, None, None]
         picture = self.pictures[scale](torch.cat([x, drawn], dim=1)) * (FAINTEST + F.softplus(logits))
         return picture.clamp(-STRONGEST, STRONGEST)

@@ -27,8 +27,7 @@ KINDS = {  # tints of press.COLORS: fill, and what the legend says
     "gains": ("#F6CDB4", "gains, after training"),
     "training": ("#F7F4C8", "training alone"),
 }
-FONT = 7.0  # points
-SMALLEST = 4.5
+FONT, SMALLEST = 7.0, 4.5  # points
 MARGIN = 0.03  # inches between a text and its box
 PORT = 0.075  # inches, radius
 
