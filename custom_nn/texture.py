@@ -159,8 +159,8 @@ class TextureDecoder(nn.Module):
     Every scale adds a picture of its own (StyleGAN2's skip generator), of its features and of noise, so that
     coarse noise need not pass the finer scales to be seen, in `texture_units`. What is left of its strength
     the condition's features tell at each place, and how little was measured of all: it differs by more than
-    demodulated styles can follow. So do the decoder's features, in which noise is: normal noise whose strength
-    is drawn as well has the statistics of edges (Gaussian scale mixture, Wainwright & Simoncelli, NIPS 1999).
+    demodulated styles can follow. So do the decoder's features, in which noise is: noise whose strength is
+    drawn as well has the statistics of edges (Gaussian scale mixture, Wainwright & Simoncelli, NIPS 1999).
     """
 
     def __init__(self, filters: list[int], width: int, attention: bool):
