@@ -36,16 +36,10 @@ class _Score(torch.autograd.Function):
         score, gradient = images.new_zeros(()), torch.zeros_like(images)
         with torch.enable_grad():
             images = images.detach().requires_grad_()
-            waves, asked = morlet(images, 0), images.new_zeros(())  # asked of them by the next finer octave
             for octave in range(OCTAVES):
-                coarser = [morlet(images, octave + 1)] if octave < OCTAVES - 1 else []
-                leaves = [x.detach().requires_grad_() for x in (waves, *coarser)]
-                part = _octave_score(*leaves)
-                own, *others = torch.autograd.grad(part, leaves)
+                part = _octave_score(images, octave)
                 score += part.detach()
-                gradient += torch.autograd.grad(waves, images, own + asked)[0]
-                if coarser:
-                    (waves,), (asked,) = coarser, others
+                gradient += torch.autograd.grad(part, images)[0]
         ctx.save_for_backward(gradient)
         return score
 
@@ -55,10 +49,10 @@ class _Score(torch.autograd.Function):
         return factor * gradient
 
 
-def _octave_score(waves: Tensor, coarser: Tensor | None = None) -> Tensor:
-    """Of the truth and samples after it, wavelets (1 + P, N, 1, directions, h, w)."""
-    found = edge_features(waves, coarser)
-    drawn = range(1, len(waves))
+def _octave_score(images: Tensor, octave: int) -> Tensor:
+    """Of the truth and samples after it, (1 + P, N, 1, h, w)."""
+    found = edge_features(images, octave)
+    drawn = range(1, len(images))
     pairs = [*combinations(drawn, 2)]
     fit = torch.stack([_distance(part[0], part[k]) for part in found for k in drawn]).sum() / len(drawn)
     spread = torch.stack([_distance(part[k], part[j]) for part in found for k, j in pairs]).sum() / len(pairs)
@@ -70,18 +64,19 @@ def _distance(one: Tensor, other: Tensor) -> Tensor:
     return (one - other).norm(dim=-3).mean()
 
 
-def edge_features(waves: Tensor, coarser: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Of an octave's wavelets (..., directions, h, w), at each place and in each window: (..., C, h', w').
+def edge_features(images: Tensor, octave: int) -> tuple[Tensor, Tensor]:
+    """Of images (..., h, w), at each place and in each window: (..., C, h, w), (..., C', h', w').
 
     At each place a wavelet's moduli by direction, which sparse edges have rarely but large. In each window
     their means, and how the phase of a wavelet goes with twice that of the next coarser one, which at an edge
     is everywhere alike, and of grain is nowhere: phase harmonics (Mallat, Zhang & Rochette 2020, Information
     and Inference 9(3)), of which the root is taken, so that all features have the image's unit.
     """
-    moduli = waves.abs()
+    fine, *coarser = morlet(images, slice(octave, octave + 2)).unbind(-4)  # (..., directions, h, w) each
+    moduli = fine.abs()
     windows = [_windows(moduli)]
-    if coarser is not None:
-        harmonics = waves * (coarser * coarser.sgn()).conj()
+    for coarse in coarser:  # the coarsest octave has none
+        harmonics = fine * (coarse * coarse.sgn()).conj()
         real, imaginary = _windows(harmonics.real), _windows(harmonics.imag)
         root = (real.square() + imaginary.square() + FAINT**2) ** (1 / 4)
         windows += [real / root, imaginary / root]

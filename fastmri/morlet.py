@@ -11,14 +11,13 @@ from fastmri.image import image_size
 OCTAVES, DIRECTIONS = 4, 4
 
 
-def morlet(images: Tensor, octaves: int | slice = slice(None)) -> Tensor:
+def morlet(images: Tensor, octaves: slice = slice(None)) -> Tensor:
     """Wavelet coefficients of real images (..., h, w): complex64 (..., OCTAVES or less, DIRECTIONS, h, w).
 
     Fine to coarse; their moduli are envelopes of what oscillates, their phases tell where in it they are.
     """
     bank = morlet_bank(image_size(images), images.device)[octaves]
-    spectrum = torch.fft.fft2(images)
-    return torch.fft.ifft2(spectrum[(..., *[None] * (bank.ndim - 2), slice(None), slice(None))] * bank)
+    return torch.fft.ifft2(torch.fft.fft2(images)[..., None, None, :, :] * bank)
 
 
 @cache
