@@ -16,7 +16,8 @@ from custom_nn.gains import BandGains
 from custom_nn.latent import Gaussian, Guidance, gaussian, kl_divergence
 from custom_nn.layers import to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
-from custom_nn.texture import Features, MappingNetwork, TextureDecoder, texture_units
+from custom_nn.texture import Features, MappingNetwork, TextureDecoder, texture_predictors, texture_units
+from fastmri.fourier import fft1c
 from fastmri.image import pad_to_multiple
 from fastmri.physics import (
     high_pass,
@@ -27,6 +28,7 @@ from fastmri.physics import (
     smooth_phase,
     zero_filled,
 )
+from fastmri.spectrum import octave_levels
 
 MIDDLE_DENSITY, DENSITY_RANGE = 3.5, 1.5  # log2 of accelerations: x4 to x32 are about -1 to 1
 
@@ -38,7 +40,7 @@ class Condition(NamedTuple):
     baseline: Tensor  # complex64 (N, 1, H, W): x_mmse
     phase: Tensor  # complex64 (N, 1, H, W), modulus 1: texture is drawn in phase with the baseline
     units: list[Tensor]  # (N, 1, H / 2^k, W / 2^k): about how strong texture is, padded
-    sparsity: Tensor  # (N, 1), about -1 to 1: how little was measured
+    predictors: Tensor  # (N, 1 + 2 scales): what foretells the slice's texture as a whole
     features: list[Tensor]  # (N, filters[k], H / 2^k, W / 2^k), padded
     summary: Tensor  # (N, filters[-1])
     prior: Gaussian  # of z (N, tokens, latent), from the input alone
@@ -114,9 +116,12 @@ class Generative(nn.Module):
         )
         features = self.features(padded)
         summary = features[-1].mean(dim=(-2, -1))
-        units = texture_units(measured, mask, baseline.detach(), len(features))
+        levels = octave_levels(measured, mask, len(features))
+        guessed = octave_levels(fft1c(baseline.detach()), torch.ones_like(mask), len(features))
+        units = texture_units(levels, baseline.detach())
+        predictors = texture_predictors(sparsity.flatten(1), levels, guessed)
         prior = gaussian(self.prior(summary), self.latent_shape)
-        return Condition(scale, baseline, phase, units, sparsity.flatten(1), features, summary, prior)
+        return Condition(scale, baseline, phase, units, predictors, features, summary, prior)
 
     def guide(self, latent: Condition, kspace: Tensor, mask: Tensor, noise: Noise) -> Guidance:
         """What the truth's own texture says: z as its proxy has it, the image drawn with it, and their cost.
@@ -141,7 +146,7 @@ class Generative(nn.Module):
         """The texture of a latent, (N, 2, H, W) in phase and in quadrature with the baseline."""
         height, width = condition.baseline.shape[-2:]
         w = self.mapping(z, condition.summary)
-        channels = self.decoder(condition.features, condition.units, condition.sparsity, w, noise)
+        channels = self.decoder(condition.features, condition.units, condition.predictors, w, noise)
         return channels[..., :height, :width]
 
     def _add(self, condition: Condition, channels: Tensor, mask: Tensor) -> Tensor:

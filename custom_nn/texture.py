@@ -4,6 +4,8 @@ Style-based synthesis (Karras et al., arXiv 1812.04948, and its demodulation, ar
 vectors, read by attention at each place, where StyleGAN has one for the whole picture.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,14 +14,15 @@ from custom_nn.layers import conv3x3, double, halve, instance_norm, unit_size
 from custom_nn.model import Noise
 from custom_nn.modules import Modules
 from fastmri.image import image_size, pad_to_multiple
-from fastmri.spectrum import octave_levels
 
 PICTURE_NOISE = 4  # fields of noise that each picture is given
 NEARBY = 9  # pixels over which an image is bright or dark
 DIMMEST = 0.1  # brightness of a dark place, over the image's root mean square
 NOISE_GAIN = 10.0  # strengths start at 0 and grow by a learning rate a step: so much faster than weights
-STRONGEST = 10.0  # units of a picture: rounding of more would touch what was measured, whatever the weights
+STRONGEST = 6.0  # units of a picture: rounding of more would touch what was measured, whatever the weights
 FAINTEST = 0.1  # least strength of a place: from 0 no gradient leads back
+FARTHEST = 4.0  # how many times stronger, or fainter, all of a slice may be than its units
+TYPICAL = 0.1  # level of an octave, whose logarithm is then about 0
 
 
 class MappingNetwork(nn.Module):
@@ -140,17 +143,30 @@ class Features(nn.Module):
         return features
 
 
-def texture_units(measured: Tensor, mask: Tensor, guess: Tensor, scales: int) -> list[Tensor]:
+def texture_units(levels: Tensor, guess: Tensor) -> list[Tensor]:
     """About how strong texture is at each scale and place, (N, 1, H / 2^k, W / 2^k), finest first.
 
-    What the measured columns foretell of an octave (`octave_levels`), where the guessed image (N, 1, H, W) is
-    bright: errors are heavy-tailed, and in these units much less so. H and W are padded to halve so often.
+    What the measured columns foretell of an octave, levels (N, scales) as `octave_levels` has them, where the
+    guessed image (N, 1, H, W) is bright: errors are heavy-tailed, and in these units much less so. H and W
+    are padded to halve so often.
     """
-    levels = octave_levels(measured, mask, scales)[..., None, None, None].unbind(1)
+    scales = levels.shape[1]
     bright = F.avg_pool2d(guess.abs(), NEARBY, stride=1, padding=NEARBY // 2)
     bright = bright / bright.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
     bright, _ = pad_to_multiple(DIMMEST + bright, 2 ** (scales - 1))
-    return [level * F.avg_pool2d(bright, 2**k) for k, level in enumerate(levels)]
+    return [
+        level * F.avg_pool2d(bright, 2**k) for k, level in enumerate(levels[..., None, None, None].unbind(1))
+    ]
+
+
+def texture_predictors(sparsity: Tensor, measured: Tensor, guessed: Tensor) -> Tensor:
+    """What foretells a slice's texture as a whole, each about -3 to 3: (N, 1 + 2 scales).
+
+    How little was measured (N, 1), and the levels (N, scales) of the measured columns' octaves and of the
+    guess's: where the guess is far above what the columns have, as of a leg along the columns, whose edges
+    they don't see, more is missing than the columns tell.
+    """
+    return torch.cat([sparsity, *((x / TYPICAL).clamp(min=1e-3).log() for x in (measured, guessed))], dim=1)
 
 
 class TextureDecoder(nn.Module):
@@ -158,9 +174,10 @@ class TextureDecoder(nn.Module):
 
     Every scale adds a picture of its own (StyleGAN2's skip generator), of its features and of noise, so that
     coarse noise need not pass the finer scales to be seen, in `texture_units`. What is left of its strength
-    the condition's features tell at each place, and how little was measured of all: it differs by more than
-    demodulated styles can follow. So do the decoder's features, in which noise is: noise whose strength is
-    drawn as well has the statistics of edges (Gaussian scale mixture, Wainwright & Simoncelli, NIPS 1999).
+    the condition's features tell at each place, and `texture_predictors` of all, as powers of them: it
+    differs by more than demodulated styles can follow. So do the decoder's features, in which noise is: noise
+    whose strength is drawn as well has the statistics of edges (Gaussian scale mixture, Wainwright &
+    Simoncelli, NIPS 1999).
     """
 
     def __init__(self, filters: list[int], width: int, attention: bool):
@@ -174,27 +191,28 @@ class TextureDecoder(nn.Module):
         self.pictures = Modules(conv3x3(count + PICTURE_NOISE, 2) for count in filters[::-1])
         self.strengths = Modules(conv3x3(count, 2) for count in filters[::-1])
         self.bursts = Modules(conv3x3(count, 2, bias=False) for count in filters[::-1])
-        self.sparsities = Modules(nn.Linear(1, 2) for _ in filters)
-        for part in (self.pictures, self.strengths, self.bursts, self.sparsities):
+        self.forecasts = Modules(nn.Linear(1 + 2 * len(filters), 2) for _ in filters)
+        for part in (self.pictures, self.strengths, self.bursts, self.forecasts):
             for parameter in part.parameters():
                 nn.init.zeros_(parameter)  # no texture at the start, and nowhere where it will be stronger
 
     def forward(
-        self, features: list[Tensor], units: list[Tensor], sparsity: Tensor, w: Tensor, noise: Noise
+        self, features: list[Tensor], units: list[Tensor], predictors: Tensor, w: Tensor, noise: Noise
     ) -> Tensor:
-        """`units` (N, 1, H / 2^k, W / 2^k), finest first as the features are; `sparsity` (N, 1)."""
+        """`units` (N, 1, H / 2^k, W / 2^k), finest first as features are; `predictors` (N, 1 + 2 scales)."""
         x = self.bottom(features[-1], w, noise)
-        picture = units[-1] * self._picture(0, x, features[-1], sparsity, noise)
+        picture = units[-1] * self._picture(0, x, features[-1], predictors, noise)
         for scale, (skip, unit) in enumerate(zip(features[-2::-1], units[-2::-1], strict=True)):
             x = double(self.ascend[scale](x, w, noise))
             x = self.refine[scale](unit_size(x + skip), w, noise)
-            picture = double(picture) + unit * self._picture(scale + 1, x, skip, sparsity, noise)
+            picture = double(picture) + unit * self._picture(scale + 1, x, skip, predictors, noise)
         return picture
 
-    def _picture(self, scale: int, x: Tensor, features: Tensor, sparsity: Tensor, noise: Noise) -> Tensor:
+    def _picture(self, scale: int, x: Tensor, features: Tensor, predictors: Tensor, noise: Noise) -> Tensor:
         drawn = NOISE_GAIN * noise((x.shape[0], PICTURE_NOISE, *image_size(x))).to(x.dtype)
         rate = 8 / x.shape[1]  # strengths learn as fast at every width
         logits = rate * (self.strengths[scale](features) + self.bursts[scale](x))
-        logits = logits + NOISE_GAIN * self.sparsities[scale](sparsity)[:, :, None, None]
         picture = self.pictures[scale](torch.cat([x, drawn], dim=1)) * (FAINTEST + F.softplus(logits))
-        return picture.clamp(-STRONGEST, STRONGEST)
+        forecast = NOISE_GAIN * self.forecasts[scale](predictors)[:, :, None, None]
+        reach = math.log(FARTHEST)
+        return picture.clamp(-STRONGEST, STRONGEST) * (reach * torch.tanh(forecast / reach)).exp()

@@ -104,7 +104,7 @@ def _decoder(model: Generative, rows: list[float], features: list[Box], pictures
         below = stay
     notes = [Note(PICTURE + 0.06, (a.y + b.y) / 2, "up ×2, added", "left", 6) for a, b in pairwise(pictures)]
     notes += [Note(SUM, y + 0.18, "to unit size", size=6) for y in rows[:-1]]
-    words = "strengths: of both columns' features,\nand of the sampling density"
+    words = "strengths: of both columns' features; of all\nplaces: of density, and of octaves' levels"
     notes.append(Note(PICTURE, rows[-1] - 0.32, words, size=6))
     convs = [box for box in boxes if box.kind == "modulated"]
     attends = decoder.bottom.attend.query is not None

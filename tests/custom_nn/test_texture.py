@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from custom_nn.texture import (
-    FAINTEST,
+    FARTHEST,
     PICTURE_NOISE,
     AdaptiveInstanceNorm,
     Features,
@@ -15,9 +15,12 @@ from custom_nn.texture import (
     ModulatedConv,
     TextureDecoder,
     TokenAttention,
+    texture_predictors,
     texture_units,
 )
 from fastmri.fourier import fft1c
+from fastmri.physics import apply_mask
+from fastmri.spectrum import octave_levels
 
 
 def still(shape) -> torch.Tensor:
@@ -103,7 +106,7 @@ def test_layers_of_the_decoder_are_given_features_of_unit_size():
     for layer in decoder.refine:
         layer.register_forward_pre_hook(lambda layer, inputs: given.append(inputs[0]))
     features = [100 * torch.randn(1, c, 16 // 2**k, 16 // 2**k) for k, c in enumerate([4, 6, 8])]
-    decoder(features, [torch.ones(1, 1, 1, 1)] * 3, torch.ones(1, 1), torch.randn(1, 3, 5), torch.randn)
+    decoder(features, [torch.ones(1, 1, 1, 1)] * 3, torch.ones(1, 7), torch.randn(1, 3, 5), torch.randn)
     assert len(given) == 2
     for x in given:
         torch.testing.assert_close(x.square().mean(1), torch.ones_like(x[:, 0]))
@@ -143,7 +146,7 @@ def test_noise_enters_every_layer_with_a_strength_of_its_own():
         return torch.randn(shape)
 
     def drawn():
-        return decoder(features, units, torch.ones(1, 1), w, noise)
+        return decoder(features, units, torch.ones(1, 7), w, noise)
 
     assert not torch.allclose(drawn(), drawn())
     found = [shape[1:3] for shape in shapes[: len(shapes) // 2]]
@@ -165,31 +168,46 @@ def test_a_picture_of_each_scale_is_in_units_of_its_own():
 
     def drawn(*levels: float):
         units = [torch.full((1, 1, 1, 1), level) for level in levels]
-        return decoder(features, units, torch.ones(1, 1), w, torch.zeros)
+        return decoder(features, units, torch.ones(1, 7), w, torch.zeros)
 
     together = drawn(1, 0, 0) + 2 * drawn(0, 1, 0) + 3 * drawn(0, 0, 1)
     torch.testing.assert_close(drawn(1, 2, 3), together)
     assert drawn(0, 0, 0).abs().max() == 0
 
 
-def test_how_little_was_measured_sets_the_strength_of_all_places():
+def test_predictors_set_the_strength_of_all_places_as_powers_within_bounds():
     decoder = randomise(TextureDecoder([4, 6], 5, attention=True))
     features = [torch.randn(1, c, 16 // 2**k, 16 // 2**k) for k, c in enumerate([4, 6])]
     units, w = [torch.full((1, 1, 1, 1), 0.1)] * 2, torch.randn(1, 3, 5)
-    for part in (decoder.strengths, decoder.bursts, decoder.sparsities):
-        for parameter in part.parameters():
-            torch.nn.init.zeros_(parameter)
-    for picture, sparsities in zip(decoder.pictures, decoder.sparsities, strict=True):
+    for picture, forecasts in zip(decoder.pictures, decoder.forecasts, strict=True):
         torch.nn.init.normal_(picture.weight, std=0.03)  # none so strong that it is cut
-        torch.nn.init.constant_(sparsities.weight, 0.1)
+        torch.nn.init.zeros_(forecasts.bias)
+        torch.nn.init.constant_(forecasts.weight, 0.01)
 
-    def drawn(sparsity: float) -> torch.Tensor:
-        return decoder(features, units, torch.full((1, 1), sparsity), w, torch.zeros)
+    def drawn(*predictors: float) -> torch.Tensor:
+        return decoder(features, units, torch.tensor([predictors], dtype=torch.float32), w, torch.zeros)
 
-    def strength(logit: float) -> float:
-        return FAINTEST + math.log1p(math.exp(logit))
+    still = drawn(0, 0, 0, 0, 0)
+    for predictor in torch.eye(5).tolist():  # by exp(0.1 x) each, and so by the product of all
+        torch.testing.assert_close(drawn(*predictor), still * math.exp(0.1), rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(drawn(1, 1, 1, -2, 1), still * math.exp(0.2), rtol=1e-2, atol=1e-6)
+    torch.testing.assert_close(drawn(1e4, 0, 0, 0, 0), still * FARTHEST)
+    torch.testing.assert_close(drawn(-1e4, 0, 0, 0, 0), still / FARTHEST)
 
-    torch.testing.assert_close(drawn(1.0), drawn(-1.0) * (strength(1.0) / strength(-1.0)))
+
+def test_predictors_tell_a_leg_whose_edges_no_measured_column_sees():
+    """A disc has the same edges in all directions, a leg along the columns has those that are unmeasured."""
+    rows, columns = torch.arange(64)[:, None] - 31.5, torch.arange(64) - 31.5
+    pictures = {"disc": rows**2 + columns**2 < 15**2, "leg": (rows * 0 + columns).abs() < 8}
+    mask = (torch.arange(64) - 32).abs()[None, None, None] < 3
+    above = {}
+    for name, picture in pictures.items():
+        kspace = fft1c(picture[None, None] + 0j)
+        levels = [octave_levels(apply_mask(kspace, m), m, 4) for m in (mask, torch.ones_like(mask))]
+        measured, guessed = texture_predictors(torch.zeros(1, 1), *levels)[0, 1:].view(2, 4)
+        above[name] = guessed - measured
+    assert above["disc"].abs().max() < 1
+    assert above["leg"][:3].min() > 1.5
 
 
 def test_where_its_strength_is_drawn_too_strong_texture_is_rare():
@@ -204,7 +222,7 @@ def test_where_its_strength_is_drawn_too_strong_texture_is_rare():
     units, w = [torch.ones(4, 1, 1, 1), torch.zeros(4, 1, 1, 1)], torch.randn(4, 3, 5)
 
     def kurtosis() -> float:
-        texture = decoder(features, units, torch.zeros(4, 1), w, torch.randn).detach()
+        texture = decoder(features, units, torch.zeros(4, 5), w, torch.randn).detach()
         return float(texture.pow(4).mean() / texture.square().mean() ** 2)
 
     assert kurtosis() == pytest.approx(3, abs=0.2)
@@ -217,10 +235,11 @@ def test_units_follow_contrast_and_brightness_and_fit_the_features():
     image = torch.zeros(1, 1, 40, 36, dtype=torch.complex64)
     image[..., 8:32, 4:18] = torch.randn(24, 14)
     mask = torch.ones(1, 1, 1, 36, dtype=torch.bool)
-    found = texture_units(fft1c(image), mask, image, 4)
+    levels = octave_levels(fft1c(image), mask, 4)
+    found = texture_units(levels, image)
     assert [tuple(unit.shape[-2:]) for unit in found] == [(40, 40), (20, 20), (10, 10), (5, 5)]
-    for unit, thrice in zip(found, texture_units(3 * fft1c(image), mask, 3 * image, 4), strict=True):
+    for unit, thrice in zip(found, texture_units(3 * levels, 3 * image), strict=True):
         torch.testing.assert_close(thrice, 3 * unit)
     assert found[0][..., 20, 10] > 5 * found[0][..., 20, 30] > 0
-    nothing = texture_units(torch.zeros_like(image), mask, torch.zeros_like(image), 4)
+    nothing = texture_units(torch.zeros_like(levels), torch.zeros_like(image))
     assert not any(unit.any() for unit in nothing)
