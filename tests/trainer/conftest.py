@@ -50,7 +50,7 @@ def write_generative(path: Path, folder: Path, parts: dict, baseline: Path | Non
     model = parts["model"] | ({"baseline": str(baseline)} if baseline else {})
     content = TINY | parts | {"model": model, "data": TINY["data"] | {"path": str(folder)}}
     content["validate"] = TINY["validate"] | {"samples": 4}
-    content["train"] = TINY["train"] | {"lr": 0.05}  # so that a few steps give visible texture
+    content["train"] = TINY["train"] | {"lr": 0.02}  # so that a few steps give visible texture
     path.write_text(yaml.safe_dump(content))
     return path
 
