@@ -47,7 +47,7 @@ def global_() -> GenerativeGlobal:
     return model
 
 
-HIGHEST_GAINS = BandGains({4: [[6.0, 6.0]] * 7}, {4: [[0.0, 1.0]] * 7})
+HIGHEST_GAINS = BandGains({4: [[4.0, 4.0]] * 7}, {4: [[0.0, 1.0]] * 7})
 
 
 @pytest.mark.parametrize("gains", [None, HIGHEST_GAINS])
