@@ -137,7 +137,7 @@ def test_the_proxy_sees_high_unmeasured_frequencies_alone():
         return model.guide(latent, truth, mask, torch.randn).kl
 
     torch.testing.assert_close(kl(changed), kl(kspace), rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(kl(torch.where(mask, kspace, 3 * kspace)), kl(kspace), rtol=1e-3)
+    assert not torch.allclose(kl(kspace.flip(-2)), kl(kspace), rtol=1e-3)
     model.high_pass = 0.0
     assert not torch.allclose(kl(changed), kl(kspace), rtol=1e-3)
 
