@@ -1,23 +1,32 @@
 """What one switched-off part of a model costs, from runs that differ in nothing else."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from config.load import plain_config
+from config.load import UNSEEN, plain_config
 from trainer.intervals import bootstrap_interval
 from trainer.records import Record
 from trainer.state import differences
 
+
+class Switch(NamedTuple):
+    """What turns a part of the model off."""
+
+    off: Any  # value of its option
+    words: str
+
+
 SWITCHES = {
-    "model.tokens": "one texture vector instead of {before}",
-    "model.attention": "all places read the mean of the vectors",
-    "model.high_pass": "the proxy sees all of the truth",
-    "adversarial.weight": "no discriminator",
-    "loss.std_reward": "no reward of the standard deviation",
-    "loss.energy_score": "no energy score of what tells edges from grain",
-    "model.hard_projection": "no projection onto the null space",
+    "model.tokens": Switch(1, "one texture vector instead of {before}"),
+    "model.attention": Switch(False, "all places read the mean of the vectors"),
+    "model.high_pass": Switch(0, "the proxy sees all of the truth"),
+    "adversarial.weight": Switch(0, "no discriminator"),
+    "loss.std_reward": Switch(False, "no reward of the standard deviation"),
+    "loss.energy_score": Switch(0, "no energy score of what tells edges from grain"),
+    "model.hard_projection": Switch(False, "no projection onto the null space"),
 }
+MAY_DIFFER = ("device", "validate", *(f"{group}.{name}" for group in UNSEEN for name in UNSEEN[group]))
 
 
 class Effect(NamedTuple):
@@ -54,19 +63,18 @@ def find_ablations(records: list[Record]) -> tuple[Record, list[Ablation]]:
             return reference, [Ablation(o, option, _effects(reference, o)) for o, option in thrown]
     raise ValueError(
         f"ablations: no run among {', '.join(r.label for r in records)} is generative, and has each other "
-        f"differ from it in one of {', '.join(SWITCHES)} alone"
+        f"differ from it in one of {', '.join(SWITCHES)} alone, which is off there"
     )
 
 
 def _thrown(reference: Record, other: Record) -> str | None:
-    """The switch that tells two runs apart; None if it is none, or more. The reference has it on."""
+    """The switch that tells two runs apart; None if it is none, or more. The other has it off."""
     one, two = plain_config(reference.config), plain_config(other.config)
-    names = [line.partition(":")[0] for line in differences(one, two)]
-    if len(names) != 1 or names[0] not in SWITCHES:
+    names = [line.partition(":")[0] for line in differences(one, two, may_differ=MAY_DIFFER)]
+    if len(names) != 1 or names[0] not in SWITCHES or reference.world != other.world:
         return None
     group, option = names[0].split(".")
-    before, after = one[group][option], two[group][option]
-    return names[0] if before > after else None
+    return names[0] if two[group][option] == SWITCHES[names[0]].off else None
 
 
 def _effects(reference: Record, other: Record) -> dict[str, Effect]:

@@ -24,6 +24,7 @@ class Record(NamedTuple):
     label: str  # the folder's name, with its parents' where names are the same
     folder: Path
     step: int  # of the checkpoint
+    world: int  # processes that shared a step
     config: Config
     model: Trained  # ready to evaluate
     history: list[dict[str, Any]]  # lines of metrics.jsonl; none if the run has no such file
@@ -61,6 +62,7 @@ def _read(run: Path, folder: Path, label: str, device: torch.device) -> Record:
             label,
             folder,
             found.progress.step,
+            found.progress.world,
             config,
             model,
             read_history(history),

@@ -163,15 +163,17 @@ def resume(
         raise ValueError(f"{out}: must be a folder that all processes share, because they resume from it")
 
 
-def differences(old: dict, new: dict, prefix: str = "") -> list[str]:
+def differences(
+    old: dict, new: dict, prefix: str = "", *, may_differ: tuple[str, ...] = MAY_CHANGE
+) -> list[str]:
     """'name: old -> new' of options that differ though they may not."""
     found = []
     for name in sorted(old.keys() | new.keys()):
         path, before, after = prefix + name, old.get(name), new.get(name)
-        if before == after or path in MAY_CHANGE:
+        if before == after or path in may_differ:
             continue
         if isinstance(before, dict) and isinstance(after, dict):
-            found += differences(before, after, path + ".")
+            found += differences(before, after, path + ".", may_differ=may_differ)
         else:
             found.append(f"{path}: {before} -> {after}")
     return found

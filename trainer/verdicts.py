@@ -78,7 +78,7 @@ def ablation_rows(reference: Record, ablations: list[Ablation]) -> Rows:
 
 
 def switch_words(ablation: Ablation, reference: Record) -> str:
-    return SWITCHES[ablation.option].format(before=getattr(reference.config.model, "tokens", ""))
+    return SWITCHES[ablation.option].words.format(before=getattr(reference.config.model, "tokens", ""))
 
 
 def effects(ablations: list[Ablation]) -> dict[str, dict[str, Any]]:

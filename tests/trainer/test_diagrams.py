@@ -120,7 +120,7 @@ def test_the_unet_diagram_follows_the_network():
 def test_the_pix2pix_diagram_has_what_the_run_has():
     config = make_config({"model": PIX2PIX, "adversarial": {"weight": 0.01, "filters": [6, 7]}})
     model = checkpoint.make_model(config)
-    record = Record("run", Path(), 1, config, model, [], None)
+    record = Record("run", Path(), 1, 1, config, model, [], None)
     assert model.name == "pix2pix"
     assert model.enlarge is not None
     diagram = diagrams(record)["pix2pix"]
@@ -150,7 +150,7 @@ def test_the_pix2pix_diagram_has_what_the_run_has():
 )
 def test_a_run_has_the_diagrams_of_its_model(model, names):
     config = make_config({"model": model})
-    found = diagrams(Record("run", Path(), 1, config, checkpoint.make_model(config), [], None))
+    found = diagrams(Record("run", Path(), 1, 1, config, checkpoint.make_model(config), [], None))
     assert set(found) == names
     assert all(len(diagram.boxes) > 3 for diagram in found.values())
 

@@ -68,7 +68,7 @@ def test_rows_are_over_volumes_and_by_acquisition():
 
 
 def record(label: str, summary: dict | None) -> Record:
-    return Record(label, Path(), 1, Config(), cascade(), [], summary)
+    return Record(label, Path(), 1, 1, Config(), cascade(), [], summary)
 
 
 @pytest.fixture

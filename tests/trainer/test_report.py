@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 from pypdf import PdfReader
 
+from config.load import make_config, plain_config
 from main import main
 from trainer.ablations import find_ablations
 from trainer.compare import write_comparison
 from trainer.figures import WARNING
-from trainer.records import read_records
+from trainer.records import Record, read_records
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
@@ -164,6 +165,33 @@ def test_a_switch_is_found_and_its_effect_is_paired_over_volumes(runs):
         samples["texture"][key]["psnr"] - samples["one_token"][key]["psnr"] for key in samples["texture"]
     ]
     assert ablation.effects["psnr"].mean == pytest.approx(sum(wanted) / len(wanted))
+
+
+def altered(record: Record, *overrides: str) -> Record:
+    return record._replace(config=make_config(plain_config(record.config), overrides))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["model.tokens=2"],  # fewer, not off
+        ["model.tokens=1", "train.accumulate=2"],
+        ["model.tokens=1", "data.path=elsewhere"],
+        ["adversarial.weight=0.005"],
+        ["model.high_pass=0.05"],
+    ],
+)
+def test_what_is_not_off_or_not_alone_is_no_ablation(runs, overrides):
+    reference = read_records([runs / "texture"], CPU)[0]
+    with pytest.raises(ValueError, match="no run among"):
+        find_ablations([reference, altered(reference, *overrides)])
+
+
+def test_where_a_run_was_trained_and_validated_may_differ(runs):
+    reference = read_records([runs / "texture"], CPU)[0]
+    places = ["device=auto", "validate.samples=6", "data.num_workers=3", "data.cache=ram"]
+    other = altered(reference, "adversarial.weight=0", *places)
+    assert [each.option for each in find_ablations([other, reference])[1]] == ["adversarial.weight"]
 
 
 def test_what_can_not_be_reported_is_told_in_a_line(runs, figures, tmp_path, capsys):
