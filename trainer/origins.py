@@ -38,11 +38,16 @@ def training_table(records: list[Record]) -> list[list[str]]:
             MODELS[record.config.model.name],
             f"{parameter_count(record.model) / 1e6:.2f}",
             f"{record.step:,}",
-            str(record.config.data.batch_size),
+            str(_slices_of_step(record)),
             f"{minutes:.0f}" if (minutes := _minutes(record)) else "-",
         ]
         for record in records
     ]
+
+
+def _slices_of_step(record: Record) -> int:
+    """Of all processes, as they were at last."""
+    return record.config.data.batch_size * record.config.train.accumulate * record.world
 
 
 def _minutes(record: Record) -> float:
@@ -50,7 +55,7 @@ def _minutes(record: Record) -> float:
     seconds, before = 0.0, 0
     for line in record.history:
         if line["kind"] == "train":
-            slices = (line["step"] - before) * record.config.data.batch_size
+            slices = (line["step"] - before) * _slices_of_step(record)
             seconds += slices / line["slices_per_second"]
             before = line["step"]
     return seconds / 60

@@ -15,6 +15,7 @@ from main import main
 from trainer.ablations import find_ablations
 from trainer.compare import write_comparison
 from trainer.figures import WARNING
+from trainer.origins import training_table
 from trainer.records import Record, read_records
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -192,6 +193,14 @@ def test_where_a_run_was_trained_and_validated_may_differ(runs):
     places = ["device=auto", "validate.samples=6", "data.num_workers=3", "data.cache=ram"]
     other = altered(reference, "adversarial.weight=0", *places)
     assert [each.option for each in find_ablations([other, reference])[1]] == ["adversarial.weight"]
+
+
+def test_a_step_has_the_slices_of_all_its_batches_and_processes(runs):
+    one = read_records([runs / "cascade"], CPU)[0]
+    more = altered(one, "train.accumulate=3")._replace(world=2)
+    rate = {"kind": "train", "step": 60, "slices_per_second": 2}
+    lines = training_table([record._replace(history=[rate]) for record in (one, more)])
+    assert [line[4:] for line in lines] == [["2", "1"], ["12", "6"]]
 
 
 def test_what_can_not_be_reported_is_told_in_a_line(runs, figures, tmp_path, capsys):
