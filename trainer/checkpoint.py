@@ -145,6 +145,11 @@ def run_directory(checkpoint: Path) -> Path:
     return folder.parent if folder.name == "checkpoints" else folder
 
 
+def evaluated(found: Checkpoint, config: Config) -> dict[str, Any]:
+    """What of a run may differ between its evaluations: its step, and the options weights don't depend on."""
+    return {"step": found.progress.step, "amplitude": config.model.model_dump().get("amplitude")}
+
+
 def load_model(checkpoint: Checkpoint, config: Config, device: torch.device) -> Trained:
     """The averaged weights, ready to evaluate as `config`, the checkpoint's or one like it, has it."""
     check_weights(checkpoint.state["ema"], config)

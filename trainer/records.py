@@ -58,7 +58,7 @@ def _read(run: Path, folder: Path, label: str, device: torch.device) -> Record:
     model = checkpoint.load_model(found, config, device)
     history, summary = folder / "metrics.jsonl", folder / "validate" / "metrics.json"
     try:
-        return Record(
+        record = Record(
             label,
             folder,
             found.progress.step,
@@ -70,6 +70,15 @@ def _read(run: Path, folder: Path, label: str, device: torch.device) -> Record:
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"{folder}: metrics.jsonl or validate/metrics.json is not JSON ({error})") from None
+    _check_evaluated(summary, record.summary or {}, checkpoint.evaluated(found, config))
+    return record
+
+
+def _check_evaluated(path: Path, summary: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Raises ValueError if figures are of another step or model; older files don't tell, and are taken."""
+    for name, value in expected.items():
+        if summary.get(name, value) != value:
+            raise ValueError(f"{path}: is of {name} {summary[name]}, the run of {value}; `validate` it again")
 
 
 def _labels(folders: list[Path]) -> list[str]:

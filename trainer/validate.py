@@ -117,6 +117,7 @@ def validate(run: Run, out: Path | None, process: Process, html: Path | None = N
         evaluation = evaluate(model, kept, config, process, methods, perceptual, page)
     logger.info("{:.4f} s per slice{}", evaluation.seconds_per_slice, " and sample" * (config.draws > 1))
     summary = summarize(evaluation, config, data_folder(config, "val")) | describe(weights, config)
+    summary |= checkpoint.evaluated(run.found, config) if run.found else {}
     if calibrations := run_calibration(run, config.draws):
         summary["trust"] = trust_rows(evaluation.trusts, calibrations)
     if perceptual:

@@ -332,6 +332,26 @@ def test_wrong_requests_end_with_2_and_nothing_written(runs, tmp_path, capsys, a
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("name", "value"), [("step", 99), ("amplitude", 0.5)])
+def test_figures_of_another_step_or_model_are_refused_and_of_an_older_program_taken(copied, name, value):
+    found = read_records([copied], CPU)[0]
+    assert (found.results["step"], found.results["amplitude"]) == (found.step, 1)
+    change_metrics(copied, lambda content: content.update({name: value}))
+    with pytest.raises(ValueError, match=f"is of {name} {value}, the run of .*; `validate` it again"):
+        read_records([copied], CPU)
+    change_metrics(copied, lambda content: content.pop(name))
+    assert read_records([copied], CPU)[0].summary is not None
+
+
+def test_validation_under_other_options_than_the_model_s_is_compared(copied):
+    options = ["validate.samples=2", "data.num_workers=1", "device=auto"]
+    assert main(["validate", str(copied), *options]) == 0
+    assert read_records([copied], CPU)[0].results["posterior"][0]["psnr"].keys() == {"1", "2"}
+    assert main(["validate", str(copied), "model.amplitude=0.5", *options]) == 0
+    with pytest.raises(ValueError, match=r"metrics\.json: is of amplitude 0\.5, the run of 1\.0"):
+        read_records([copied], CPU)
+
+
 def test_damaged_metrics_are_named(copied, tmp_path, capsys):
     (copied / "validate" / "metrics.json").write_text("{")
     assert main(["compare", str(copied), "--out", str(tmp_path / "out")]) == 2
