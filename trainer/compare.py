@@ -15,6 +15,7 @@ from trainer.architecture import draw_architectures
 from trainer.calibration_curves import draw_reliability, read_reliability
 from trainer.curves import draw_losses_and_metrics
 from trainer.data import data_folder, find_volumes
+from trainer.findings import titled_rows
 from trainer.gallery import choose_slice, reconstruct_slice
 from trainer.gallery_figure import draw_gallery
 from trainer.paired import Difference, compare_records, format_differences, plain
@@ -98,18 +99,10 @@ def compare_validated(records: list[Record], validated: list[Record], out: Path)
 
 
 def common_rows(records: list[Record]) -> list[dict[str, Any]]:
-    """Rows over all acquisitions of every run's metrics.json, by acceleration, the zero-filled one once.
-
-    Runs that were validated on more or fewer volumes say so.
-    """
-    rows: dict[tuple[int, str], dict[str, Any]] = {}
-    for record in records:
-        for row in record.results["rows"]:
-            if row["acquisition"] == "all":
-                title, count = record.title(row["method"]), row["volumes"]
-                title += f" (of {count})" * (count != records[0].results["rows"][0]["volumes"])
-                rows.setdefault((row["acceleration"], title), row | {"method": title})
-    return [rows[key] for key in sorted(rows, key=lambda key: key[0])]
+    """Rows over all acquisitions of every run's metrics.json, by acceleration, the zero-filled one once."""
+    titled = titled_rows(records).items()
+    rows = [row | {"method": title} for title, found in titled for row in found.values()]
+    return sorted(rows, key=lambda row: row["acceleration"])
 
 
 def write_comparison(records: list[Record], differences: list[Difference], out: Path) -> list[Path]:

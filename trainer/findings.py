@@ -20,13 +20,26 @@ def method_rows(record: Record) -> Rows:
     return found
 
 
-def result_rows(records: list[Record]) -> Rows:
-    """Rows over all acquisitions by method's title and acceleration, once where several runs share one."""
-    found: Rows = {}
+def titled_rows(records: list[Record]) -> Rows:
+    """Rows over all acquisitions by method's title and acceleration; what runs share is the first one's.
+
+    A title says of how many volumes it is, where those are more or fewer than the first run's.
+    """
+    volumes, found = records[0].results["rows"][0]["volumes"], Rows()
     for record in records:
         for method, rows in method_rows(record).items():
-            if not any(_same(rows, other) for other in found.values()):
-                found[record.title(method)] = rows
+            for acceleration, row in rows.items():
+                title = record.title(method) + f" (of {row['volumes']})" * (row["volumes"] != volumes)
+                found.setdefault(title, {}).setdefault(acceleration, row)
+    return found
+
+
+def result_rows(records: list[Record]) -> Rows:
+    """Those with a title, once where several runs have the same under two."""
+    found: Rows = {}
+    for title, rows in titled_rows(records).items():
+        if not any(_same(rows, other) for other in found.values()):
+            found[title] = rows
     return dict(sorted(found.items(), key=lambda item: _order(item[1])))
 
 

@@ -16,10 +16,11 @@ from scipy.stats import wilcoxon
 from fastmri.spectrum import RINGS
 from main import main
 from trainer import press
-from trainer.compare import compare_validated, draw_numbers
+from trainer.compare import common_rows, compare_validated, draw_numbers
 from trainer.curves import Curve, _draw_loss, loss_curves, metric_curves, smooth
 from trainer.data import find_volumes
 from trainer.figures import WARNING
+from trainer.findings import result_rows
 from trainer.gallery import reconstruct_slice
 from trainer.gallery_figure import gallery_figure
 from trainer.intervals import RESAMPLES
@@ -259,6 +260,16 @@ def test_differences_are_of_the_volumes_in_metrics_json(runs, out):
             assert found["volumes"] == 3
     lines = list(csv.DictReader((out / "compare.csv").open()))
     assert [float(line["mean"]) for line in lines] == [d["mean"] for d in content["differences"]]
+
+
+def test_a_shared_row_is_the_first_run_s_and_says_where_another_is_of_fewer_volumes(records):
+    rows = [row | {"volumes": 2} for row in records[0].results["rows"]]
+    rows = [row | {"psnr": row["psnr"] | {"mean": row["psnr"]["mean"] + 1}} for row in rows]
+    fewer = records[0]._replace(label="fewer", summary=records[0].results | {"rows": rows})
+    expected = {"zero-filled": 3, "cascade": 3, "zero-filled (of 2)": 2, "fewer (of 2)": 2}
+    found = result_rows([records[0], fewer])
+    assert {title: row[8]["volumes"] for title, row in found.items()} == expected
+    assert {row["method"]: row["volumes"] for row in common_rows([records[0], fewer])} == expected
 
 
 def test_only_common_volumes_are_paired(runs, copied):
