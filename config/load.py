@@ -82,6 +82,15 @@ def make_config(content: dict, overrides: Sequence[str] = ()) -> Config:
         raise ValueError("\n".join(_explain(fault) for fault in error.errors())) from None
 
 
+def changed(config: Config, **values: Any) -> Config:
+    """The config with other groups, or, where a dictionary is given, some options of a group set anew."""
+    groups = {
+        name: getattr(config, name).model_copy(update=value) if isinstance(value, dict) else value
+        for name, value in values.items()
+    }
+    return config.model_copy(update=groups)
+
+
 def plain_config(config: Config) -> dict:
     """The resolved options as values of JSON and YAML, as stored in runs and checkpoints."""
     return config.model_dump(mode="json", by_alias=True)

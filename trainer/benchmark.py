@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from config.load import config_sha256
+from config.load import changed, config_sha256
 from config.schema import Config
 from fastmri.simulate import simulate
 from fastmri.volumes import Volume
@@ -22,7 +22,6 @@ from trainer.peer import Peer, linked
 from trainer.pretrained import resolve_baseline
 from trainer.provenance import environment
 from trainer.reading import CACHES, NO_CACHE, measure_files
-from trainer.throughput import changed
 
 SCHEMA = 1
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from loguru import logger
 
-from config.load import config_sha256
+from config.load import changed, config_sha256
 from fastmri.atomic import replacing
 from fastmri.volumes import Volume
 from trainer.architecture import draw_architectures
@@ -62,7 +62,7 @@ def _volumes(first: Record, data: Path | None) -> list[Volume]:
     """The volumes that pictures are made of, with the first run's masks."""
     config = first.config
     if data is not None:
-        config = config.model_copy(update={"data": config.data.model_copy(update={"val": data})})
+        config = changed(config, data={"val": data})
     logger.info("pictures are of {}", data_folder(config, "val"))
     return find_volumes(config, "val")
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from config.load import changed
 from config.schema import Config
 from custom_nn.model import parameter_count
 from custom_nn.replay import MEETINGS
@@ -18,7 +19,7 @@ from trainer.distributed import Process
 from trainer.gradients import Weights, batch_gradients
 from trainer.memory import most_taken
 from trainer.state import State
-from trainer.throughput import ENDLESS, changed
+from trainer.throughput import ENDLESS
 
 ALLOWANCE = 2**30  # bytes of a card that tensors don't get: CUDA's own, scratch of its libraries, gaps
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from config.load import changed
 from config.schema import Config
 from fastmri.contents import read_target
 from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate, to_device
@@ -52,7 +53,7 @@ def reconstruct_slice(records: list[Record], volume: Volume, slice_num: int, dev
     achieved: dict[int, float] = {}
     rows: list[Row] = []
     for record in records:
-        config = record.config.model_copy(update={"masks": masks})
+        config = changed(record.config, masks=masks)
         images: dict[str, dict[int, np.ndarray]] = {}
         for acceleration in masks.accelerations:
             found, mask = _methods(record.model, volume, slice_num, acceleration, config, device)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from config.load import dump_config
+from config.load import changed, dump_config
 from config.schema import Config
 from fastmri.keeping import kept_bytes
 from fastmri.volumes import Volume
@@ -19,7 +19,7 @@ from trainer.isolation import GRACE
 from trainer.pair import CONFIG, FOUND
 from trainer.peer import linked
 from trainer.reading import NO_CACHE, Source, reading_cost
-from trainer.throughput import ENDLESS, changed
+from trainer.throughput import ENDLESS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,9 +32,7 @@ def measure_scaling(
     alone = why_alone(kind, cores)
     with linked(volumes) as data, tempfile.TemporaryDirectory() as name:
         folder, only_these = Path(name), {"train": data, "volume_sample_rate": 1.0, "scan_cache": None}
-        config = changed(config, data=only_these, train={"steps": ENDLESS}).model_copy(
-            update={"device": kind}
-        )
+        config = changed(config, data=only_these, train={"steps": ENDLESS}, device=kind)
         (folder / CONFIG).write_text(dump_config(config))
         found = launch(folder, 1 if alone else 2, seconds, cores, limit)
     if "failed" in found:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from config.load import changed
 from config.schema import Config
 from fastmri.volumes import Volume
 from trainer.breakdown import Watch
@@ -12,7 +13,7 @@ from trainer.data import training_loader
 from trainer.distributed import Process
 from trainer.state import make_state
 from trainer.step import train_step
-from trainer.throughput import ENDLESS, changed
+from trainer.throughput import ENDLESS
 from trainer.timing import LEAST, WARMUP, time_calls, wait_for
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from config.load import changed
 from config.schema import Augment, Config
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
@@ -21,7 +22,7 @@ from trainer.data import training_loader
 from trainer.distributed import Process
 from trainer.feed import Feed
 from trainer.floors import Cost
-from trainer.throughput import ENDLESS, changed
+from trainer.throughput import ENDLESS
 from trainer.timing import LEAST, summarize
 
 BLOCK = 2**22  # bytes read at once

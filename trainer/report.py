@@ -14,7 +14,7 @@ import typst
 from loguru import logger
 from PIL import Image
 
-from config.load import config_sha256
+from config.load import changed, config_sha256
 from fastmri.atomic import replacing
 from fastmri.volumes import Volume
 from trainer.ablations import find_ablations
@@ -117,8 +117,7 @@ def contents(records: list[Record]) -> dict[str, Any]:
 
 def _volumes(record: Record) -> dict[str, list[Volume]]:
     """What a run was trained on, and what it was validated on."""
-    seen = record.config.data.model_copy(update={"val": Path(record.results["data"])})
-    config = record.config.model_copy(update={"data": seen})
+    config = changed(record.config, data={"val": Path(record.results["data"])})
     return {"training": find_volumes(config, "train"), "validation": find_volumes(config, "val")}
 
 

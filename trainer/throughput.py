@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from config.load import changed
 from config.schema import Config
 from fastmri.dataset import EvaluationDraw, TrainingDraw, collate, list_slices, to_device
 from fastmri.sampling import group_by_shape
@@ -88,12 +89,6 @@ def as_set(config: Config, setting: Setting, device: torch.device) -> Config:
         raise ValueError("train.bf16 is for CUDA alone")
     train = {"bf16": setting.precision == "bf16", "steps": ENDLESS}
     return changed(config, train=train, data={"batch_size": setting.batch_size})
-
-
-def changed(config: Config, **groups: dict[str, Any]) -> Config:
-    """The config with some options of some groups set anew."""
-    updated = {name: getattr(config, name).model_copy(update=values) for name, values in groups.items()}
-    return config.model_copy(update=updated)
 
 
 def make_batch(config: Config, volumes: list[Volume], process: Process, setting: Setting) -> SliceBatch:

@@ -14,6 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from config.load import changed
 from config.schema import Config
 from fastmri.volumes import Volume
 from trainer import press
@@ -53,9 +54,7 @@ def measure(records: list[Record], volumes: list[Volume], device: torch.device) 
     turns = [(r, a) for r in records for a in _amplitudes(r)]
     points: list[Point] = []
     for record, amplitude in progress_bar(turns, desc="distortion and perception", unit="evaluation"):
-        points += _points(
-            record, amplitude, volumes, record.config.model_copy(update={"masks": masks}), device
-        )
+        points += _points(record, amplitude, volumes, changed(record.config, masks=masks), device)
     points += [point for record in records for point in stored_means(record, volumes)]
     return list({(p.title, p.acceleration, p.amplitude): p for p in points}.values())
 
@@ -72,8 +71,7 @@ def _points(
     if amplitude is not None:
         model = copy.copy(record.model)
         model.amplitude = amplitude
-    one = config.validation.model_copy(update={"samples": 1 if config.draws > 1 else None})
-    config = config.model_copy(update={"validation": one})
+    config = changed(config, validation={"samples": 1 if config.draws > 1 else None})
     scores = evaluate(model, volumes, config, Process(device)).scores
     points = []
     for method in dict.fromkeys(score.method for score in scores):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from config.load import load_config, plain_config
+from config.load import changed, load_config, plain_config
 from config.schema import Config
 from main import main
 from tests.conftest import ROOT, write_tiny_volume
@@ -24,7 +24,7 @@ from trainer.memory import LiveTensors, saved_for_backward
 from trainer.plan import CARDS, Plan, count_parameters, find_rooms, fit_card, make_plan
 from trainer.plan_tables import format_pace, format_subject
 from trainer.state import make_state
-from trainer.throughput import Setting, as_set, changed, make_batch, make_call
+from trainer.throughput import Setting, as_set, make_batch, make_call
 
 CPU = Process(torch.device("cpu"))
 GIB = 2**30
