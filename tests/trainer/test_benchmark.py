@@ -212,6 +212,14 @@ def test_an_unknown_name_ends_with_2_and_one_line(option, value, tiny_data, tmp_
     assert line.endswith(f"got '{value.split(',')[-1]}'")
 
 
+@pytest.mark.parametrize("name", ["data #2", "2024", "null"])
+def test_a_folder_of_data_may_have_any_name(name, tiny_data, tmp_path, capsys, monkeypatch):
+    config = write_config(tmp_path / "tiny.yaml", tiny_data)
+    monkeypatch.chdir(tmp_path)
+    assert main(["benchmark", str(config), "--data", name, "--only", "data"]) == 2
+    assert f"error: {name}/singlecoil_train: no such file or folder" in capsys.readouterr().err
+
+
 def test_a_python_that_is_not_there_ends_with_2(tiny_data, tmp_path, capsys):
     config = write_config(tmp_path / "tiny.yaml", tiny_data)
     assert main(["benchmark", str(config), "--peer-python", "/nowhere"]) == 2

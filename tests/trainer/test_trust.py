@@ -133,5 +133,8 @@ def test_a_damaged_calibration_is_named(run, tmp_path, capsys):
 def test_what_can_not_be_calibrated_is_told(run, tiny_run, held_out, capsys):
     assert main(["calibrate", str(run), str(held_out)]) == 2
     assert "a level of 90% takes at least 9 volumes" in capsys.readouterr().err
+    for name in ("data #2", "2024", "null"):  # which YAML would take for something else
+        assert main(["calibrate", str(run), name]) == 2
+        assert f"error: {name}: no such file or folder" in capsys.readouterr().err
     assert main(["calibrate", str(tiny_run), str(held_out)]) == 2
     assert "needs a run that draws noise" in capsys.readouterr().err

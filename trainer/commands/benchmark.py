@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(config: Path, overrides: list[str], data: Path | None, out: Path | None, **asked: Any) -> int:
     import json
 
-    from config.load import load_config
+    from config.load import changed, load_config
     from fastmri.atomic import replacing
     from trainer.benchmark import benchmark
     from trainer.benchmark_tables import format_report
@@ -59,7 +59,9 @@ def run(config: Path, overrides: list[str], data: Path | None, out: Path | None,
 
     console()
     request = Request(**asked)
-    options = load_config(config, [*overrides, *([f"data.path={data}"] if data else [])])
+    options = load_config(config, overrides)
+    if data:  # no override: YAML may take a name for a number
+        options = changed(options, data={"path": data})
     given = [*overrides, *(["--data", data] if data else []), *request.arguments()]
     command = {"command": typed(["benchmark", config, *given])}
     report = command | benchmark(options, request, choose_device(options.device))

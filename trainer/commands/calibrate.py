@@ -21,13 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(run: Path, data: Path, overrides: list[str]) -> int:
+    from config.load import changed
     from trainer import distributed
     from trainer.calibrate import calibrate_run
     from trainer.provenance import record_command
     from trainer.validate import load_run
 
-    held_out = data / "singlecoil_val"
-    found = load_run(run, [*overrides, f"data.val={held_out if held_out.is_dir() else data}"])
+    found, held_out = load_run(run, overrides), data / "singlecoil_val"
+    place = {"val": held_out if held_out.is_dir() else data}  # no override: YAML may take a name for a number
+    found = found._replace(config=changed(found.config, data=place))
     process = distributed.find_process(found.config.device)
     console(quiet=not process.main)
     with distributed.group(process):
