@@ -41,5 +41,5 @@ def calibrate_run(run: Run, process: Process) -> Path:
             *found.accelerations[acceleration],
         )
     folder = checkpoint.run_directory(run.path)
-    terms = calibration_terms(config, run.trained.progress.step, config.draws)
+    terms = calibration_terms(run.trained, config, config.draws)
     return write_calibration(folder, terms, found, data) if process.main else folder / "calibration.json"

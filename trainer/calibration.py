@@ -1,5 +1,6 @@
 """A run's calibration as a file: what it holds, and what it is valid for."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,8 @@ from loguru import logger
 
 from config.schema import Config
 from fastmri.atomic import replacing
+from trainer.checkpoint import Checkpoint, evaluated
+from trainer.data import mask_settings
 from trainer.trust import Bounds, Calibration, Trust, belief
 
 SCHEMA = 1
@@ -51,20 +54,46 @@ def read_calibration(folder: Path, terms: dict[str, Any]) -> Calibrations | None
         return None
     try:
         content = json.loads(path.read_text())
-        differing = [
-            f"{name} {content[name]}, not {value}" for name, value in terms.items() if content[name] != value
-        ]
+        differing = _differing(content, terms)
         accelerations = {int(r): Calibration(**each) for r, each in content["accelerations"].items()}
         found = Calibrations(float(content["level"]), dict(content["volumes"]), accelerations)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: not a calibration of this program ({type(error).__name__})") from None
     if differing:
-        logger.warning("{} is not used: it is of {}", path, "; ".join(differing))
+        logger.warning("{} is not used: it is of {}; `calibrate` again", path, "; ".join(differing))
         return None
     return found
 
 
-def calibration_terms(config: Config, step: int, samples: int) -> dict[str, Any]:
+def _differing(content: dict[str, Any], terms: dict[str, Any]) -> list[str]:
+    """Terms that are others; of center fractions those of accelerations that both have."""
+    differing = []
+    for name, value in terms.items():
+        told = content.get(name, "unknown")  # in files of an older program
+        if isinstance(told, dict):
+            value = {r: fraction for r, fraction in value.items() if r in told}
+            told = {r: told[r] for r in value}
+        if told != value:
+            differing.append(f"{name} {told}, not {value}")
+    return differing
+
+
+def calibration_terms(found: Checkpoint, config: Config, samples: int) -> dict[str, Any]:
     """What a calibration is valid for alone."""
-    amplitude = config.model.model_dump().get("amplitude")
-    return {"step": step, "samples": samples, "amplitude": amplitude, "masks": config.masks.kind}
+    masks = mask_settings(config)
+    return {
+        **evaluated(found, config),
+        "weights": weights_sha256(found),
+        "samples": samples,
+        "masks": masks.kind,
+        "center_fractions": {str(acceleration): fraction for acceleration, fraction in masks.pairs},
+    }
+
+
+def weights_sha256(found: Checkpoint) -> str:
+    """Identifies the averaged weights and the tables of a texture's bands; its first digits."""
+    digest = hashlib.sha256(json.dumps([found.progress.gains, found.progress.means]).encode())
+    for name, value in found.state["ema"].items():
+        digest.update(name.encode())
+        digest.update(value.numpy().tobytes())
+    return digest.hexdigest()[:16]

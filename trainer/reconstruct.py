@@ -20,6 +20,7 @@ from fastmri.scan import scan_volumes
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
 from trainer import checkpoint
+from trainer.calibration import Calibrations
 from trainer.distributed import Process, gather
 from trainer.draws import evaluation_draws
 from trainer.estimates import energy, misfit, named_images
@@ -76,7 +77,7 @@ def reconstruct(
             logger.warning("left out: {}", error)
             continue
         written.append(out / volume.fname)
-        bounds = calibrations.promise(result.samples, sampling.acceleration) if calibrations else None
+        bounds = _promise(calibrations, volume, result, sampling)
         write_result(written[-1], result, sampling, bounds)
         if slice_num is not None:
             written.append(out / f"{Path(volume.fname).stem}_slice{slice_num}.png")
@@ -84,6 +85,18 @@ def reconstruct(
         elif bounds:
             logger.info("{}: {}", volume.fname, bounds.line())
     return sorted(gather(written, process))
+
+
+def _promise(
+    calibrations: Calibrations | None, volume: Volume, result: Volumetric, sampling: Sampling
+) -> Bounds | None:
+    """What a calibration says of a file; nothing where masks are others than those it was learnt from."""
+    if calibrations is None:
+        return None
+    if sampling.own:
+        logger.warning("{}: has a mask of its own, for which the calibration promises nothing", volume.fname)
+        return None
+    return calibrations.promise(result.samples, sampling.acceleration)
 
 
 def load_models(run: Run, accelerations: list[int], process: Process) -> dict[int, nn.Module]:

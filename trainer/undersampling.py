@@ -18,6 +18,7 @@ class Sampling(NamedTuple):
     mask: np.ndarray  # bool (W,)
     acceleration: int  # nominal
     achieved: float
+    own: bool  # the file's, rather than a mask of ours
 
 
 def choose_sampling(volume: Volume, acceleration: int | None, config: Config) -> Sampling:
@@ -37,7 +38,7 @@ def choose_sampling(volume: Volume, acceleration: int | None, config: Config) ->
             raise ValueError(
                 f"--acceleration {acceleration}: {volume.path} is undersampled already, x{achieved:.1f}"
             )
-        return Sampling(mask, read_acceleration(volume.path) or round(achieved), achieved)
+        return Sampling(mask, read_acceleration(volume.path) or round(achieved), achieved, own=True)
     if acceleration is None:
         acceleration = config.masks.accelerations[0]
         logger.info("{} is fully sampled: undersampling it x{}", volume.fname, acceleration)
@@ -45,7 +46,7 @@ def choose_sampling(volume: Volume, acceleration: int | None, config: Config) ->
     fraction = settings.center_fraction(acceleration)
     mask = evaluation_mask(settings.kind, volume.fname, volume.kspace_shape[2], acceleration, fraction)
     acquired = (max(left, span[0]), min(right, span[1]))
-    return Sampling(mask, acceleration, achieved_acceleration(mask, acquired))
+    return Sampling(mask, acceleration, achieved_acceleration(mask, acquired), own=False)
 
 
 def sampled_columns(volume: Volume) -> np.ndarray:

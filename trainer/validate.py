@@ -134,7 +134,7 @@ def run_calibration(run: Run, samples: int) -> Calibrations | None:
     """What `calibrate` learnt of this checkpoint at so many samples, if it did."""
     if not run.stochastic or samples < 2:
         return None
-    terms = calibration_terms(run.config, run.trained.progress.step, samples)
+    terms = calibration_terms(run.trained, run.config, samples)
     return read_calibration(checkpoint.run_directory(run.path), terms)
 
 

@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
+from config.load import make_config, plain_config
+from fastmri.masks import evaluation_mask
 from main import main
 from tests.conftest import write_tiny_volume
+from trainer import checkpoint
+from trainer.calibration import calibration_terms, read_calibration
 from trainer.trust import belief, bounds_held, calibrate, coverage, trust
+from trainer.validate import Run, run_calibration
 
 LEVEL = 0.9
 SAMPLES = 8
@@ -121,6 +126,46 @@ def test_calibrate_validate_and_reconstruct(run, held_out, tiny_data, tmp_path, 
     assert "is not used: it is of samples 4, not 2" in capsys.readouterr().err
     with h5py.File(tmp_path / "out" / source.name) as file:
         assert "psnr_bound" not in file
+
+
+@pytest.fixture
+def calibrated(run, held_out):
+    options = ["data.scan_cache=null", "validate.level=0.75", "masks.accelerations=[4]"]
+    assert main(["calibrate", str(run), str(held_out), *options]) == 0
+    return run
+
+
+def test_a_file_with_a_mask_of_its_own_is_promised_nothing(calibrated, tiny_data, tmp_path, capsys):
+    source = tmp_path / "file1000004.h5"
+    shutil.copy(tiny_data / "singlecoil_val" / source.name, source)
+    with h5py.File(source, "r+") as file:
+        file["mask"] = evaluation_mask("equispaced", source.name, 48, 4, 0.08)
+        file.attrs["acceleration"] = 4
+    out = tmp_path / "out"
+    assert main(["reconstruct", str(calibrated), str(source), str(out), "--samples", "4"]) == 0
+    assert "has a mask of its own, for which the calibration promises nothing" in capsys.readouterr().err
+    with h5py.File(out / source.name) as file:
+        assert "psnr_bound" not in file
+
+
+def test_a_calibration_is_of_its_weights_and_its_center_fractions(calibrated, tmp_path):
+    path = checkpoint.find(calibrated)
+    found = checkpoint.load(path)
+
+    def used(found: checkpoint.Checkpoint, *overrides: str) -> bool:
+        config = make_config(plain_config(found.config), overrides)
+        return run_calibration(Run(path, found, config), 4) is not None
+
+    assert used(found)
+    assert used(found, "masks.center_fractions=[0.08, 0.05]")  # x8 is not calibrated
+    assert not used(found, "masks.center_fractions=[0.09, 0.04]")
+    other = {name: value + 1 for name, value in found.state["ema"].items()}
+    assert not used(found._replace(state=found.state | {"ema": other}))
+    content = json.loads((calibrated / "calibration.json").read_text())
+    del content["weights"]  # as an older program wrote it
+    own = tmp_path / "calibration.json"
+    own.write_text(json.dumps(content))
+    assert read_calibration(tmp_path, calibration_terms(found, found.config, 4)) is None
 
 
 def test_a_damaged_calibration_is_named(run, tmp_path, capsys):
