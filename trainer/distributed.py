@@ -104,20 +104,25 @@ def mean(values: Tensor, process: Process) -> Tensor:
     return add_up(values, process) / process.world
 
 
-def average_gradients(model: nn.Module, weight: float, process: Process, bf16: bool) -> None:
+def total_weight(weight: float, process: Process) -> float | Tensor:
+    """The sum of the processes' weights, on the device, which is not waited for; of one, its number."""
+    if process.world == 1:
+        return weight
+    return add_up(torch.full((), weight, device=process.device), process)
+
+
+def average_gradients(model: nn.Module, total: float | Tensor, process: Process, bf16: bool) -> None:
     """Every trained parameter's gradient, a sum of this process, becomes a mean over all, in one exchange.
 
-    `weight`: of what was summed here, over all of which the mean is taken. `bf16`: gradients travel, and are
+    `total`: weight of all that was summed, of which the mean is taken. `bf16`: gradients travel, and are
     added, in bfloat16. By hand rather than by DistributedDataParallel, whose hooks serve one forward pass per
     backward pass: a step here may draw several samples, and differentiate a gradient penalty.
     """
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     if process.world == 1:
-        if weight != 1:
-            torch._foreach_div_(gradients, weight)
+        if total != 1:
+            torch._foreach_div_(gradients, total)
         return
-    total = torch.tensor(weight, device=process.device)
-    add_up(total, process)
     flat = torch.cat([gradient.flatten() for gradient in gradients]) / total
     flat = flat.bfloat16() if bf16 else flat
     add_up(flat, process)

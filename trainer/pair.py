@@ -22,7 +22,7 @@ from config.schema import Config
 from fastmri.volumes import Volume
 from trainer import checkpoint
 from trainer.data import find_volumes, training_loader
-from trainer.distributed import Process, average_gradients, find_process, group
+from trainer.distributed import Process, average_gradients, find_process, group, total_weight
 from trainer.isolation import one_line
 from trainer.scaling import VALUE_BYTES
 from trainer.state import State, make_state
@@ -74,8 +74,9 @@ class Pair(NamedTuple):
 
     def exchange(self) -> None:
         """The gradients of the last step, once more."""
+        total = total_weight(1.0, self.process)
         for network in self.networks:
-            average_gradients(network, 1.0, self.process, self.config.train.bf16_gradients)
+            average_gradients(network, total, self.process, self.config.train.bf16_gradients)
 
     def take_cores(self, case: Case) -> None:
         """This process, and whatever it starts, is on its part of the cores alone, with as many threads."""
@@ -103,7 +104,7 @@ def measure(pair: Pair, seconds: float, folder: Path) -> dict[str, Any]:
         "gradient_values": values,
         "exchanged": kind,
         "exchanged_bytes": values * VALUE_BYTES[kind],
-        "exchanges": 2 * len(pair.networks),  # of each, its gradients and of how many slices they are
+        "exchanges": 1 + len(pair.networks),  # of how many slices a step is, and gradients of each
         **measure_exchange(pair, seconds),
         "checkpoint": measure_saving(pair, folder / "last.pt") if pair.process.main else None,
     }

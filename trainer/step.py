@@ -10,7 +10,7 @@ from config.schema import Config
 from custom_nn.gains import BandTable
 from fastmri.slices import SliceBatch
 from trainer.adversary import adversarial_weight
-from trainer.distributed import Process, average_gradients
+from trainer.distributed import Process, average_gradients, total_weight
 from trainer.gradients import Mark, Weights, unmarked
 from trainer.noise import seed_noise
 from trainer.optimizer import (
@@ -61,14 +61,14 @@ def _start(state: State, config: Config) -> None:
 
 def _update(state: State, weight: float, config: Config, process: Process) -> dict[str, Tensor]:
     """Exchange gradients and step, all networks; gives the generator's norm."""
-    options = config.train
-    average_gradients(state.model, weight, process, options.bf16_gradients)
+    options, total = config.train, total_weight(weight, process)
+    average_gradients(state.model, total, process, options.bf16_gradients)
     norm = nn.utils.clip_grad_norm_(state.model.parameters(), options.clip)
     step_if_finite(state.optimizer, norm)
     update_average(state.average, state.model, options.ema, state.step)
     if state.adversary is not None:
         network = state.adversary.discriminator
-        average_gradients(network, weight, process, options.bf16_gradients)
+        average_gradients(network, total, process, options.bf16_gradients)
         step_if_finite(
             state.adversary.optimizer,
             nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None]),

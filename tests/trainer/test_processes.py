@@ -137,7 +137,8 @@ def exchange() -> None:
             model = nn.Linear(3, 2)
             for parameter in model.parameters():
                 parameter.grad = torch.full_like(parameter, [1.0, 2.006][process.rank])
-            distributed.average_gradients(model, [0.5, 1.5][process.rank], process, bf16)
+            total = distributed.total_weight([0.5, 1.5][process.rank], process)
+            distributed.average_gradients(model, total, process, bf16)
             mean = torch.tensor(3.006 / 2)
             expected = mean.bfloat16().float() if bf16 else mean
             for parameter in model.parameters():
