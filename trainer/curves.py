@@ -15,7 +15,7 @@ from trainer.figures import method_title
 from trainer.records import Record
 
 COLUMNS = 4
-NO_LOSSES = ("step", "kind", "lr", "slices_per_second", "gradient_norm")
+NO_LOSSES = ("step", "kind", "lr", "slices_per_second", "gradient_norm", "discriminator_norm")
 TERMS = {
     "total": "total loss",
     "ms_ssim": "1 - MS-SSIM",

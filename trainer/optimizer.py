@@ -58,11 +58,13 @@ def set_gradients(parameters: list[nn.Parameter], batches: list[Gradients]) -> N
         torch._foreach_add_([x for x in first if x is not None], [x for x in other if x is not None])
 
 
-def step_if_finite(optimizer: AdamW, norm: Tensor) -> None:
-    """Step, unless the gradient's norm is not finite; the device decides, and nobody waits for it."""
-    # as GradScaler tells it a fused optimizer
-    optimizer.found_inf = (~norm.isfinite()).float()  # type: ignore[attr-defined]  # torch declares it nowhere
-    optimizer.step()
+def step_if_finite(optimizers: list[AdamW], norms: list[Tensor]) -> None:
+    """Step, unless a gradient's norm is not finite; the device decides, and nobody waits for it."""
+    infinite = (~torch.stack(norms).isfinite().all()).float()
+    for optimizer in optimizers:
+        # as GradScaler tells it a fused optimizer
+        optimizer.found_inf = infinite  # type: ignore[attr-defined]  # torch declares it nowhere
+        optimizer.step()
 
 
 @torch.no_grad()

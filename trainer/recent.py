@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainer.faults import BadStep, Places
 
-SHARED = "gradient_norm"  # the only one that processes have in common
+SHARED = ("gradient_norm", "discriminator_norm")  # what processes have in common
 
 
 class Recent:
@@ -36,12 +36,7 @@ class Recent:
 
     def check(self) -> list[BadStep]:
         """The steps since the last check whose losses or gradient were not finite."""
-        finite = [
-            torch.stack(
-                [losses[SHARED], reduce(torch.add, (loss for name, loss in losses.items() if name != SHARED))]
-            )
-            for _, _, losses in self.unchecked
-        ]
+        finite = [torch.stack(_shared_and_own(losses)) for _, _, losses in self.unchecked]
         bad = [
             BadStep(step, places, own=not own)
             for (step, places, _), (shared, own) in zip(
@@ -56,6 +51,14 @@ class Recent:
         """Means since the last call, which forgets them, over what was finite."""
         losses, self.losses = self.losses, []
         return {name: finite_mean(torch.stack([step[name] for step in losses])) for name in losses[0]}
+
+
+def _shared_and_own(losses: dict[str, Tensor]) -> list[Tensor]:
+    """The sum of what processes have in common, and of all else: finite if all of it is."""
+    parts = [
+        [loss for name, loss in losses.items() if (name in SHARED) == shared] for shared in (True, False)
+    ]
+    return [reduce(torch.add, part) for part in parts]
 
 
 def finite_mean(values: Tensor) -> Tensor:

@@ -60,20 +60,20 @@ def _start(state: State, config: Config) -> None:
 
 
 def _update(state: State, weight: float, config: Config, process: Process) -> dict[str, Tensor]:
-    """Exchange gradients and step, all networks; gives the generator's norm."""
+    """Exchange gradients and step, all networks or none; gives the gradients' norms."""
     options, total = config.train, total_weight(weight, process)
     average_gradients(state.model, total, process, options.bf16_gradients)
-    norm = nn.utils.clip_grad_norm_(state.model.parameters(), options.clip)
-    step_if_finite(state.optimizer, norm)
-    update_average(state.average, state.model, options.ema, state.step)
+    norms = {"gradient_norm": nn.utils.clip_grad_norm_(state.model.parameters(), options.clip)}
+    optimizers = [state.optimizer]
     if state.adversary is not None:
         network = state.adversary.discriminator
         average_gradients(network, total, process, options.bf16_gradients)
-        step_if_finite(
-            state.adversary.optimizer,
-            nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None]),
-        )
-    return {"gradient_norm": norm}
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        norms["discriminator_norm"] = nn.utils.get_total_norm(gradients)
+        optimizers.append(state.adversary.optimizer)
+    step_if_finite(optimizers, list(norms.values()))
+    update_average(state.average, state.model, options.ema, state.step)
+    return norms
 
 
 def weighted_mean(losses: list[dict[str, Tensor]], weights: list[float]) -> dict[str, Tensor]:

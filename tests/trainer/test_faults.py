@@ -1,5 +1,6 @@
 """Nothing is lost: a run survives kills, full disks, vanished files and sums that are not finite."""
 
+import copy
 import json
 import multiprocessing
 import os
@@ -16,15 +17,20 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from config.load import load_config
 from main import main
 from tests.conftest import ROOT, write_tiny_volume
 from tests.trainer.conftest import write_config
 from tests.trainer.processes import begin
 from tests.trainer.test_train import STOPPED, equal, stop_after, weights
 from trainer import checkpoint, loop, milestones
+from trainer.data import find_volumes, training_loader
+from trainer.distributed import Process
 from trainer.lines import append_line, read_history, read_lines
 from trainer.seal import LARGEST, read_sealed, seal
 from trainer.signals import stop_signals
+from trainer.state import make_state
+from trainer.step import train_step
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 LONGER = ("train.steps=60", "train.validate_every=30", "train.save_every=3", "train.log_every=3")
@@ -325,6 +331,27 @@ def test_steps_that_are_not_finite_may_be_left_out(config, spoilt, tmp_path, cap
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]  # NaN is no JSON
     assert all(line["total"] > 0 for line in lines if line["kind"] == "train")
     assert train(config, tmp_path / "again", *options, "train.max_bad_steps=0") == 2
+
+
+def test_a_step_whose_discriminator_is_not_finite_is_told_and_changes_no_network(config, tmp_path, capsys):
+    adversary = [
+        "adversarial.weight=0.1",
+        "adversarial.filters=[4,8]",
+        "adversarial.penalty=1e39",
+    ]  # above float
+    settings = load_config(config, adversary)
+    process = Process(torch.device("cpu"))
+    loader = training_loader(settings, find_volumes(settings, "train"), process)
+    state = make_state(settings, process, pretrained=False)
+    before = copy.deepcopy(state.tensors())
+    losses = train_step(state, [next(iter(loader))], settings, process)
+    assert losses["total"].isfinite()
+    assert losses["gradient_norm"].isfinite()
+    assert not losses["discriminator_norm"].isfinite()
+    for network in ("model", "ema", "discriminator"):
+        assert equal(state.tensors()[network], before[network])
+    assert train(config, tmp_path / "run", *adversary) == 2
+    assert "the gradient, though no loss of this process, is not finite" in capsys.readouterr().err
 
 
 def test_memory_of_a_gpu_that_is_too_small_is_told_with_what_needs_less(
