@@ -84,10 +84,10 @@ def given_bytes(batch: SliceBatch) -> int:
 
 
 def as_set(config: Config, setting: Setting, device: torch.device) -> Config:
-    """The config with the batch size and precision of a setting, and no last step."""
+    """The config with the batch size, precision and compile mode of a setting, and no last step."""
     if setting.part == "train" and setting.precision == "bf16" and device.type == "cpu":
         raise ValueError("train.bf16 is for CUDA alone")
-    train = {"bf16": setting.precision == "bf16", "steps": ENDLESS}
+    train = {"bf16": setting.precision == "bf16", "compile": setting.compile, "steps": ENDLESS}
     return changed(config, train=train, data={"batch_size": setting.batch_size})
 
 

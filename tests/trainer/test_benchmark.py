@@ -212,6 +212,15 @@ def test_an_unknown_name_ends_with_2_and_one_line(option, value, tiny_data, tmp_
     assert line.endswith(f"got '{value.split(',')[-1]}'")
 
 
+@pytest.mark.parametrize("mode", ["off", "reduce-overhead"])
+def test_a_step_records_no_graphs_where_its_compiler_is_to(mode, tiny_data, tmp_path):
+    config = load_config(write_config(tmp_path / "tiny.yaml", tiny_data), ["train.compile=default"])
+    process = Process(torch.device("cpu"))
+    found = as_set(config, Setting("train", 1, "float32", mode), process.device)
+    assert found.train.compile == mode
+    assert make_state(found, process, pretrained=False).gradients._replayed.works == (mode == "off")
+
+
 @pytest.mark.parametrize("name", ["data #2", "2024", "null"])
 def test_a_folder_of_data_may_have_any_name(name, tiny_data, tmp_path, capsys, monkeypatch):
     config = write_config(tmp_path / "tiny.yaml", tiny_data)
