@@ -25,9 +25,11 @@ class Signals:
 
     @contextmanager
     def saved(self) -> Iterator[None]:
-        """While the block runs, signals end the program at once, because all is saved."""
+        """While the block runs, signals end the program at once, because all is saved; one before it, too."""
         self.nothing_to_save = True
         try:
+            if self.received:  # since `due` was asked
+                raise SystemExit(exit_code(self.received[-1]))
             yield
         finally:
             self.nothing_to_save = False

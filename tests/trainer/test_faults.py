@@ -385,6 +385,24 @@ def test_a_signal_in_validation_ends_it_at_once(config, tmp_path, whole, monkeyp
     assert history(run)[1]["kind"] == "validate"
 
 
+def test_a_signal_while_it_saves_ends_it_before_the_validation(config, tmp_path, whole, monkeypatch):
+    save, run = loop.save_last, tmp_path / "run"
+
+    def save_and_receive(state, *arguments):
+        save(state, *arguments)
+        if state.step == 3:  # which is to be validated
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(loop, "save_last", save_and_receive)
+    with pytest.raises(SystemExit) as ended:
+        train(config, run)
+    assert ended.value.code == STOPPED
+    assert "validate" not in {line["kind"] for line in history(run)}
+    monkeypatch.undo()
+    assert train(config, run) == 0
+    assert equal(weights(run), weights(whole))
+
+
 def test_a_second_interrupt_ends_the_program_at_once():
     with stop_signals() as received:
         os.kill(os.getpid(), signal.SIGINT)
