@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from loguru import logger
+
 from config.load import make_config, plain_config
 from config.schema import Config
 from custom_nn.encoder import pretrained_mobilenet
@@ -13,19 +15,25 @@ def resolve_baseline(config: Config, own: checkpoint.Checkpoint | None) -> Confi
     """The config with the options that its baseline has in the run it starts from.
 
     `own` is the run's own checkpoint: once there is one, the baseline's run is needed no more. Raises
-    ValueError if the run is not one of a baseline.
+    ValueError if the run is not one of a baseline, or its own not one of the config's model.
     """
     if config.model.name != "generative" or config.model.baseline is None:
         return config
     if own is not None:
         found = own.config
+        if found.model.name != "generative":
+            raise ValueError(
+                f"--out: holds a run of {found.model.name}, not of generative; train to another --out"
+            )
         cascade = plain_config(found)["model"].get("cascade")
     else:
         found = _baseline(config.model.baseline).config
         cascade = {name: value for name, value in plain_config(found)["model"].items() if name != "name"}
-    content = plain_config(config)
+    content, slices = plain_config(config), found.data.adjacent_slices
+    if config.data.adjacent_slices != slices:
+        logger.info("data.adjacent_slices is {}, as its baseline has it", slices)
     content["model"] |= {"cascade": cascade}
-    content["data"] |= {"adjacent_slices": found.data.adjacent_slices}
+    content["data"] |= {"adjacent_slices": slices}
     return make_config(content)
 
 

@@ -1,16 +1,20 @@
 """Training of the generative models from the command line: resumption, switches, two processes."""
 
 import json
+import shutil
 
 import pytest
 import torch
 import yaml
+from loguru import logger
 
+from config.load import load_config
 from main import main
 from tests.trainer.conftest import SPATIAL, TINY
 from tests.trainer.conftest import write_generative as write
 from tests.trainer.processes import train_on
 from tests.trainer.test_train import STOPPED, equal, stop_after, weights
+from trainer.pretrained import resolve_baseline
 
 GLOBAL = {
     "model": {
@@ -136,6 +140,24 @@ def test_a_fresh_run_starts_from_pretrained_weights_and_a_resumed_one_does_not_a
     file.unlink()
     assert main(command) == 0
     assert main(["validate", str(tmp_path / "run"), "validate.perceptual=false"]) == 0
+
+
+def test_a_folder_of_a_baseline_s_run_is_refused_in_a_line(config, tiny_run, tmp_path, capsys):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    assert main(["train", str(config), "--out", str(run)]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == ("error: --out: holds a run of adaptive_cs_net, not of generative; train to another --out")
+
+
+def test_slices_that_a_baseline_sees_are_told_where_others_were_asked_for(config, tiny_run):
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{message}")
+    asked = load_config(config, [f"model.baseline={tiny_run}", "data.adjacent_slices=5"])
+    assert resolve_baseline(asked, None).data.adjacent_slices == 3
+    assert lines == ["data.adjacent_slices is 3, as its baseline has it\n"]
+    resolve_baseline(load_config(config, ["data.adjacent_slices=3"]), None)
+    logger.remove(sink)
+    assert len(lines) == 1
 
 
 @pytest.mark.parametrize(
