@@ -19,7 +19,7 @@ from trainer.announce import announce
 from trainer.cache import cached
 from trainer.compiled import compile_network, or_eager
 from trainer.data import find_volumes, training_loader
-from trainer.distributed import Process, make_deterministic
+from trainer.distributed import Process, gather, make_deterministic
 from trainer.faults import enough_memory, places, tell_bad_step, write_batches
 from trainer.gaps import tuning_batches
 from trainer.lock import locked
@@ -34,13 +34,12 @@ from trainer.step import train_step
 
 def train(config: Config, out: Path, process: Process) -> int:
     """Train until `train.steps`, from the run's last checkpoint if there is one; gives a signal, or 0."""
-    found = newest(out)
-    config = resolve_baseline(config, found)
     train_volumes, val_volumes = find_volumes(config, "train"), find_volumes(config, "val")
-    make_deterministic(config.train.deterministic)
-    state = make_state(config, process, pretrained=found is None)
-    resume(state, found, config, out, process)
-    with prepared(config, out) if process.main else nullcontext():
+    with prepared(out) if process.main else nullcontext():
+        gather([], process)  # nobody reads a checkpoint before the directory is ours
+        config, state = take_up(config, out, process)
+        if process.main:
+            write_config(config, out)
         announce(state, config, train_volumes, val_volumes, process)
         if state.step >= config.train.steps and not validation_due(state, config):
             return 0
@@ -51,12 +50,21 @@ def train(config: Config, out: Path, process: Process) -> int:
 
 
 @contextmanager
-def prepared(config: Config, out: Path) -> Iterator[None]:
-    """A run directory with the resolved config, which is this process's while the block runs."""
+def prepared(out: Path) -> Iterator[None]:
+    """A run directory, which is this process's while the block runs."""
     (out / "checkpoints").mkdir(parents=True, exist_ok=True)
     with locked(out):
-        write_config(config, out)
         yield
+
+
+def take_up(config: Config, out: Path, process: Process) -> tuple[Config, State]:
+    """The resolved config, and a state, of the run's last checkpoint if there is one."""
+    found = newest(out)
+    config = resolve_baseline(config, found)
+    make_deterministic(config.train.deterministic)
+    state = make_state(config, process, pretrained=found is None)
+    resume(state, found, config, out, process)
+    return config, state
 
 
 def write_config(config: Config, out: Path) -> None:

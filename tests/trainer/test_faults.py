@@ -421,7 +421,7 @@ def test_a_second_run_in_the_same_folder_is_refused(config, stopped, capsys):
     )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
-    assert train(config, stopped) == 2
+    assert train(config, stopped, "train.lr=0.5") == 2  # before its checkpoint is read
     error = capsys.readouterr().err
     assert f"{stopped}: is being trained by process {holder.pid} on " in error
     holder.kill()
