@@ -85,7 +85,7 @@ def run(
     """Step until the end or a signal; validate, save and log on the way; gives the signal, or 0."""
     options = config.train
     history = log.History(out, state.step) if process.main else None
-    recent, stopping = Recent(), 0
+    stopping = 0
     compile_network(state.model, options.compile)
     if validation_due(state, config):  # the last run was stopped before it
         validate_step(state, config, out, val_volumes, history, process)
@@ -93,6 +93,7 @@ def run(
     tuning = tuning_batches(config, val_volumes, process) if config.loss.std_reward else []
     shown: dict[str, Any] = {"desc": "train", "unit": "step", "smoothing": 0.05, "disable": not process.main}
     shown |= {"initial": state.step, "total": options.steps}
+    recent = Recent()  # which starts the clock
     with stop_signals() as signals, log.progress_bar(**shown) as bar:
         for batches in loader.steps(options.accumulate):
             step = partial(train_step, state, batches, config, process)
