@@ -70,7 +70,8 @@ def format_cards(plan: Plan) -> str:
 
 def format_pace(plan: Plan) -> str:
     """Time of a step, an epoch and the training, beside the loader alone."""
-    head = f"time on {plan.device}, without validations\n"
+    uncached = " and without data.cache" * (plan.config.data.cache != "none")
+    head = f"time on {plan.device}, without validations{uncached}\n"
     if "failed" in plan.pace:
         return head + f"not measured: {plan.pace['failed']}"
     options, pace = plan.config.train, plan.pace

@@ -81,6 +81,7 @@ def test_time_is_of_the_rates_it_tells(printed, tiny_data):
     assert hours == pytest.approx(count * seconds / 3600, abs=0.006)
     assert float(loader[2]) > rate  # steps read, too
     assert re.search(r"waits for data \d+% of its time", printed)
+    assert "time on cpu, without validations and without data.cache\n" in printed
 
 
 def test_room_is_what_training_then_takes(printed, config_path, tmp_path):
