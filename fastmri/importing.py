@@ -163,7 +163,8 @@ def _next_number(out: Path) -> int:
 def _import_one(pictures: Pictures, path: Path, patient: str, emulation: _Emulation) -> None:
     snr, seed, matrix, acquisition = emulation
     images = pictures.read()
-    if images.dtype.kind in "biu":  # the magnitude of the smallest integer overflows
+    if images.dtype.kind in "biu" or images.dtype == np.float16:
+        # the magnitude of the smallest integer overflows, a product of half floats rounds to 11 bits
         images = images.astype(np.float32)
     check_images(images)
     height, width = images.shape[1:]

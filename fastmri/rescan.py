@@ -50,11 +50,11 @@ def emulate_scan(
     """Raw data (S, 2h, w) of upright images (S, H, W): air oversamples the readout, rows are stored flipped.
 
     `size`: (h, w), at most (H, W). Noise: mean foreground magnitude / `snr`, as emulate's `noise_std`.
+    Raises ValueError if no foreground is left of images that are scaled to fastMRI's magnitudes.
     """
     scale = MAX_MAGNITUDE / float(np.abs(images).max())
     scaled = (images[:, ::-1] * scale).astype(np.complex64)
-    magnitude = np.abs(scaled)
-    foreground = float(magnitude[magnitude > threshold_otsu(magnitude)].mean())
+    foreground = _foreground(np.abs(scaled))
     if not np.iscomplexobj(images):
         scaled *= np.exp(1j * smooth_phase(scaled.shape, rng))
     rows = images.shape[1]
@@ -68,6 +68,15 @@ def emulate_scan(
         noise_std=foreground / snr,
         rng=rng,
     )
+
+
+def _foreground(magnitude: np.ndarray) -> float:
+    """The mean of what is brighter than Otsu's threshold."""
+    finite = np.isfinite(magnitude).all()
+    bright = magnitude[magnitude > threshold_otsu(magnitude)] if finite else magnitude[:0]
+    if not bright.any():
+        raise ValueError("has no finite foreground once it is scaled")
+    return float(bright.mean())
 
 
 def smooth_phase(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:

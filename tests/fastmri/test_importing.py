@@ -151,6 +151,24 @@ def test_complex_input_keeps_its_phase(tmp_path):
     assert "phase of the input" in attributes["emulated"]
 
 
+def test_half_floats_are_imported_as_the_numbers_they_are(tmp_path):
+    for name, dtype in (("half", np.float16), ("single", np.float32)):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "a.npy", ball(level=1364.0).astype(dtype))
+        import_images(tmp_path / name / "a.npy", tmp_path / name / "out")
+    half, single = (
+        contents(tmp_path / name / "out/singlecoil_train/file1000001.h5") for name in ("half", "single")
+    )
+    assert np.array_equal(half[1], single[1])
+    assert half[1].max() > 0
+
+
+def test_images_without_a_foreground_are_refused():
+    images = np.full((1, 16, 16), np.inf)
+    with pytest.raises(ValueError, match="has no finite foreground"), np.errstate(invalid="ignore"):
+        emulate_scan(images, size=(16, 16), snr=30.0, rng=np.random.default_rng(0))
+
+
 def test_random_phase_is_smooth_and_real_input_gets_it(tmp_path):
     phase = smooth_phase((4, 32, 32), np.random.default_rng(0))
     assert np.ptp(phase) > 0.5
