@@ -250,6 +250,9 @@ class Loss(Options):
         for name in ("std_reward", "energy_score"):
             if getattr(self, name) and self.samples < 2:
                 raise ValueError(f"{name} needs samples of at least 2")
+        for name in ("octaves", "std_reward"):
+            if getattr(self, name) and not (self.l1 or self.complex_l1):
+                raise ValueError(f"{name} needs l1 or complex_l1 above 0")
         return self
 
 

@@ -92,6 +92,8 @@ def test_numbers_may_be_written_as_people_do(tmp_path):
         ("model.name=generative", "model: a frozen baseline must come from a run: set model.baseline=RUN"),
         ("loss={ms_ssim: 0, l1: 0}", "loss: at least one weight of an image's error must be above 0"),
         ("loss.std_reward=true", "loss: std_reward needs samples of at least 2"),
+        ("loss={l1: 0, octaves: 2}", "loss: octaves needs l1 or complex_l1 above 0"),
+        ("loss={l1: 0, std_reward: true, samples: 2}", "loss: std_reward needs l1 or complex_l1 above 0"),
         ("loss.energy_score=1", "loss: energy_score needs samples of at least 2"),
         ("validate.samples=8", "validate.samples: adaptive_cs_net draws no noise; for generative or"),
         ("classical.tv_weights={8:0.01}", "classical.tv_weights: is written as {4: 0.003, 8: 0.005}"),
