@@ -270,6 +270,11 @@ class Adversarial(Options):
     start: int = Field(0, ge=0, description="steps before the generator feels it")
     ramp: int = Field(0, ge=0, description="steps after these until it feels all of it")
 
+    @property
+    def smallest_side(self) -> int:
+        """Pixels that an image needs on each side: each filter but the last halves it, the last needs two."""
+        return 2 ** len(self.filters)
+
 
 MOST_KEPT = 10  # checkpoints of train.keep
 
@@ -399,6 +404,16 @@ class Config(Options):
         if self.train.checkpoint_blocks and not cascade:
             raise ValueError(
                 "train.checkpoint_blocks: for adaptive_cs_net, or generative with freeze_baseline=false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _large_enough(self) -> "Config":
+        rows, least = self.data.crop_rows, self.adversarial.smallest_side
+        if self.adversarial.weight and rows is not None and rows < least:
+            raise ValueError(
+                f"data.crop_rows: {len(self.adversarial.filters)} adversarial.filters need {least} rows "
+                f"at least, got {rows}"
             )
         return self
 

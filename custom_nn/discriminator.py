@@ -10,13 +10,18 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from custom_nn.model import Noise
+from fastmri.image import image_size
 
 
 class PatchDiscriminator(nn.Module):
-    """Strided convolutions; the last two keep the size. (N, 2, h, w) twice -> logits (N, 1, h', w')."""
+    """Convolutions that halve the size, then one that takes off a pixel, and one that keeps it.
+
+    (N, 2, h, w) twice -> logits (N, 1, h', w'). Raises ValueError of images below `smallest_side`.
+    """
 
     def __init__(self, filters: list[int], spectral: bool):
         super().__init__()
+        self.smallest_side = 2 ** len(filters)  # of which one logit is left
         layers: list[nn.Module] = []
         for level, (inputs, outputs) in enumerate(zip([4, *filters[:-1]], filters, strict=True)):
             stride = 1 if level and level == len(filters) - 1 else 2
@@ -27,6 +32,12 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, image: Tensor, condition: Tensor) -> Tensor:
+        height, width = image_size(image)
+        if min(height, width) < self.smallest_side:
+            raise ValueError(
+                f"adversarial.filters: so many need images of {self.smallest_side} pixels a side, "
+                f"got {height}x{width}"
+            )
         return self.layers(torch.cat([image, condition], dim=1))
 
 

@@ -107,6 +107,16 @@ def test_faults_are_told(override, message):
         make_config({}, [override])
 
 
+def test_a_crop_that_the_discriminator_cannot_judge_is_told():
+    rows = ["data.crop_rows=15"]
+    assert make_config({}, rows).data.crop_rows == 15
+    with pytest.raises(
+        ValueError, match=r"data.crop_rows: 4 adversarial.filters need 16 rows at least, got 15"
+    ):
+        make_config({}, [*rows, "adversarial.weight=0.01"])
+    make_config({}, [*rows, "adversarial.weight=0.01", "adversarial.filters=[8, 8, 8]"])
+
+
 def test_several_faults_are_told_together():
     with pytest.raises(ValueError) as error:
         make_config({}, ["train.lr=-1", "data.batch_sze=2", "masks.kind=x"])

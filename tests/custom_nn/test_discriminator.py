@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from config.schema import Adversarial
 from custom_nn.discriminator import (
     PatchDiscriminator,
     discriminator_loss,
@@ -31,6 +32,17 @@ def test_logits_are_a_map(spectral):
     assert logits.shape[:2] == (2, 1)
     assert logits.shape[2] > 1
     assert logits.shape[3] > 1
+
+
+@pytest.mark.parametrize("filters", [[4], [4, 4], [4, 8, 8, 8]])
+def test_the_smallest_image_has_one_logit_and_a_smaller_one_is_refused(filters):
+    network = PatchDiscriminator(filters, spectral=False)
+    side = network.smallest_side
+    assert side == Adversarial(filters=filters).smallest_side
+    image = torch.randn(1, 2, side, side)
+    assert network(image, image).shape == (1, 1, 1, 1)
+    with pytest.raises(ValueError, match=f"need images of {side} pixels a side, got {side - 1}x{side}"):
+        network(image[:, :, 1:], image[:, :, 1:])
 
 
 def test_a_patch_sees_its_neighbourhood_alone():
