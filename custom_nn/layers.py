@@ -72,21 +72,26 @@ class SoftThreshold(nn.Module):
         return soft_threshold(features, self.threshold.abs()[:, None, None])
 
 
-def instance_norm(features: Tensor, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
+def instance_norm(
+    features: Tensor,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+    epsilon: float = NORM_EPSILON,
+) -> Tensor:
     """Each channel of each image with mean 0 and standard deviation 1 over (H, W) (arXiv 1607.08022).
 
     Then scaled and shifted per channel, (C,) each, if asked for. (N, C, H, W).
     """
     if features.is_cuda and features.shape[-2:].numel() > 1:  # torch refuses a single pixel
-        return F.instance_norm(features, weight=scale, bias=shift, eps=NORM_EPSILON)
+        return F.instance_norm(features, weight=scale, bias=shift, eps=epsilon)
     # on a CPU torch's leaves channels_last, which a batch norm keeps: of one image it is the same
-    images = [_batch_norm(image, scale, shift) for image in features.split(1)]
+    images = [_batch_norm(image, scale, shift, epsilon) for image in features.split(1)]
     return images[0] if len(images) == 1 else torch.cat(images)
 
 
-def _batch_norm(features: Tensor, scale: Tensor | None, shift: Tensor | None) -> Tensor:
+def _batch_norm(features: Tensor, scale: Tensor | None, shift: Tensor | None, epsilon: float) -> Tensor:
     # positional: no running means, of this batch, no momentum
-    return torch.batch_norm(features, scale, shift, None, None, True, 0.0, NORM_EPSILON, False)
+    return torch.batch_norm(features, scale, shift, None, None, True, 0.0, epsilon, False)
 
 
 def unit_size(features: Tensor, dim: int = 1) -> Tensor:

@@ -5,11 +5,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from custom_nn.layers import conv3x3, halve, start_small, to_channels, to_complex
+from custom_nn.layers import conv3x3, halve, instance_norm, start_small, to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
 from custom_nn.modules import Modules
 from fastmri.image import pad_to_multiple
 from fastmri.physics import measured_scale, middle_slice, replace_sampled, zero_filled
+
+EPSILON = 1e-5  # of variances, torch's
 
 
 class UNet(nn.Module):
@@ -57,13 +59,20 @@ class UNet(nn.Module):
         return self.output(x).float()[..., :height, :width] * std
 
 
+class PlainNorm(nn.Module):
+    """Instance norm without weights, as fastMRI's; a single pixel, which torch's refuses, becomes 0."""
+
+    def forward(self, features: Tensor) -> Tensor:  # (N, channels, H, W)
+        return instance_norm(features, epsilon=EPSILON)
+
+
 class ConvBlock(nn.Sequential):
     """Twice: 3x3 convolution, instance normalisation, LeakyReLU, dropout."""
 
     def __init__(self, inputs: int, outputs: int, dropout: float):
         layers: list[nn.Module] = []
         for width in (inputs, outputs):
-            layers += [conv3x3(width, outputs, bias=False), nn.InstanceNorm2d(outputs)]
+            layers += [conv3x3(width, outputs, bias=False), PlainNorm()]
             layers += [nn.LeakyReLU(0.2), nn.Dropout2d(dropout)]
         super().__init__(*layers)
 
@@ -73,4 +82,4 @@ class UpBlock(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int):
         up = nn.ConvTranspose2d(inputs, outputs, kernel_size=2, stride=2, bias=False)
-        super().__init__(up, nn.InstanceNorm2d(outputs), nn.LeakyReLU(0.2))
+        super().__init__(up, PlainNorm(), nn.LeakyReLU(0.2))

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from custom_nn.unet import ConvBlock, UNet
+from custom_nn.unet import ConvBlock, PlainNorm, UNet
 from trainer.diagram import Arrow, Box, Diagram, Note, chain, connect, joined
 from trainer.press import WIDTH
 
@@ -83,7 +83,7 @@ def unet_frame(unet: UNet, floor: float) -> Diagram:
 
 def _words(block: ConvBlock) -> str:
     """What follows each convolution of a block."""
-    names = {nn.InstanceNorm2d: "instance norm", nn.LeakyReLU: "LeakyReLU", nn.Dropout2d: "dropout"}
+    names = {PlainNorm: "instance norm", nn.LeakyReLU: "LeakyReLU", nn.Dropout2d: "dropout"}
     found = [names[type(layer)] for layer in block if type(layer) in names]
     dropped = [layer.p for layer in block if isinstance(layer, nn.Dropout2d)]
     words = [name for name in dict.fromkeys(found) if name != "dropout"]

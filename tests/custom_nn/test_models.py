@@ -64,6 +64,16 @@ def test_native_size_and_type(name, size, slices):
     assert result.image.isfinite().all()
 
 
+@pytest.mark.parametrize("name", ["unet", "pix2pix"])
+def test_a_single_pixel_may_be_left_at_the_bottom(name):
+    _, mask, measured = scene(2, 1, 16, 15)
+    model = make(name, pools=4 if name == "unet" else 3)
+    image = model(measured, mask, torch.randn).image
+    assert image.isfinite().all()
+    model.eval()
+    assert torch.equal(model(measured, mask, torch.randn).image, image)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_neighbouring_slices_matter(name):
     _, mask, measured = scene(1, 3, 16, 24)
