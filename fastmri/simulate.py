@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from fastmri.phantom.scan import draw_acquired, draw_subject, measure
+from fastmri.splitting import val_count
 from fastmri.volumes import ACQUISITIONS
 from fastmri.writing import write_volume
 
@@ -45,8 +46,8 @@ def simulate(
     """Write `volumes` knees under out/singlecoil_train and out/singlecoil_val; gives their paths.
 
     `matrix` is (rows, columns) of k-space, `recon` the side of the target: must be, and is unless given,
-    half of the rows. The last volumes are the validation's, at least one of two or more unless its fraction
-    is 0; `split` sends all to one side. Contrasts alternate.
+    half of the rows. The last volumes are the validation's; of two or more each side gets one at least,
+    unless the fraction is 0 or 1. `split` sends all to one side. Contrasts alternate.
     Raises ValueError in one line for what cannot be simulated or written.
     """
     recon = matrix[0] // 2 if recon is None else recon
@@ -121,9 +122,7 @@ def _check_leak(paths: list[Path]) -> None:
 def _splits(volumes: int, val_fraction: float, split: str | None) -> list[str]:
     if split is not None:
         return [split] * volumes
-    val = round(volumes * val_fraction)
-    if volumes >= 2 and val_fraction > 0:
-        val = max(val, 1)
+    val = val_count(volumes, val_fraction)
     return ["train"] * (volumes - val) + ["val"] * val
 
 

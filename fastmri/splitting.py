@@ -1,4 +1,4 @@
-"""Which imported volumes are for validation: the last ones, by whole subjects where that can be."""
+"""Which volumes are for validation: the last ones, imported ones by whole subjects where that can be."""
 
 import os
 from pathlib import Path
@@ -23,9 +23,13 @@ def move_to_val(written: list[Path], subjects: list[str], folder: Path, fraction
 def val_start(subjects: list[str], fraction: float) -> int:
     """Index of the first volume of val: the cut between subjects that comes nearest to the fraction."""
     count = len(subjects)
-    val = round(count * fraction)
-    if 0 < fraction < 1 and count > 1:  # both sides get something
-        val = min(max(val, 1), count - 1)
+    val = val_count(count, fraction)
     ideal = count - val
     cuts = [i for i in range(1, count) if not set(subjects[:i]) & set(subjects[i:])]
     return min(cuts, key=lambda i: abs(i - ideal)) if cuts and 0 < val < count else ideal
+
+
+def val_count(volumes: int, fraction: float) -> int:
+    """How many volumes are for validation: of two or more each side gets one, unless it is to have none."""
+    val = round(volumes * fraction)
+    return min(max(val, 1), volumes - 1) if 0 < fraction < 1 and volumes > 1 else val

@@ -74,6 +74,17 @@ def test_folders_and_names(folder: Path, files: list[Path]) -> None:
     assert [path.parent.name for path in files] == ["singlecoil_train"] * 3 + ["singlecoil_val"]
 
 
+@pytest.mark.parametrize(
+    ("volumes", "fraction", "val"),
+    [(2, 0.75, 1), (3, 0.9, 2), (2, 0.1, 1), (1, 0.9, 1), (3, 1.0, 3), (3, 0.0, 0)],
+)
+def test_two_volumes_or_more_are_on_both_sides(
+    tmp_path: Path, volumes: int, fraction: float, val: int
+) -> None:
+    paths = simulate(tmp_path, volumes=volumes, slices=1, workers=1, val_fraction=fraction, **SMALL)
+    assert [path.parent.name for path in paths].count("singlecoil_val") == val
+
+
 def test_layout_of_a_file(files: list[Path]) -> None:
     with h5py.File(files[0]) as file:
         assert set(file) == {"kspace", "reconstruction_esc", "ismrmrd_header"}
