@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from config.schema import Config
+from config.schema import FAMILY, Config
 
 LARGEST = 2**20  # bytes of a config
 DEEPEST = 20  # levels of options in options
@@ -74,7 +74,8 @@ def _read(path: Path) -> str:
 
 def make_config(content: dict, overrides: Sequence[str] = ()) -> Config:
     """A Config from plain values and `a.b=value` overrides."""
-    for override in overrides:
+    # a model's name first: it drops the options of another model, but none that are given with it
+    for override in sorted(overrides, key=lambda override: not override.startswith("model.name=")):
         content = _override(content, override)
     try:
         return Config.model_validate(content)
@@ -130,7 +131,7 @@ def _override(content: dict, override: str) -> dict:
 def _with(content: dict, groups: list[str], last: str, value: Any) -> dict:
     """`content` with one value set, as a copy; another model's name drops the options of the old one."""
     if not groups:
-        if last == "name" and content.get("name", value) != value:
+        if last == "name" and content.get("name", FAMILY) != value:
             content = {}
         return content | {last: value}
     inner = content.get(groups[0])

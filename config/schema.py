@@ -194,9 +194,12 @@ class Pix2Pix(Levels):
     )
 
 
+FAMILY = "adaptive_cs_net"  # of a model that is not named
+
+
 def _named(model: object) -> object:
     """The baseline is the model where none is named."""
-    return {"name": "adaptive_cs_net", **model} if isinstance(model, dict) else model
+    return {"name": FAMILY, **model} if isinstance(model, dict) else model
 
 
 Model = Annotated[

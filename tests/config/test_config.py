@@ -61,9 +61,16 @@ def test_options_from_before_samples_were_cached_load(old):
     assert config_sha256(config) == config_sha256(make_config({}))
 
 
-def test_another_model_drops_the_options_of_the_old_one():
-    config = make_config({"model": {"name": "adaptive_cs_net", "blocks": 3}}, ["model.name=unet"])
-    assert config.model.name == "unet"
+@pytest.mark.parametrize("named", [{"name": "adaptive_cs_net"}, {}])
+def test_another_model_drops_the_options_of_the_old_one(named):
+    content = {"model": {**named, "blocks": 3}}
+    assert make_config(content, ["model.name=unet"]).model.name == "unet"
+    other = make_config(content, ["model.channels=8", "model.name=unet"]).model
+    assert other.name == "unet"
+    assert other.channels == 8
+    same = make_config(content, ["model.name=adaptive_cs_net"]).model
+    assert same.name == "adaptive_cs_net"
+    assert same.blocks == 3
 
 
 def test_numbers_may_be_written_as_people_do(tmp_path):
