@@ -57,7 +57,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         content = yaml.load(_read(path), Loader)
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter of bytes that are no text, or a 13th month
         raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if content is not None and not isinstance(content, dict):
         raise ValueError(f"{path}: must hold options as 'name: value', holds a {type(content).__name__}")
@@ -122,7 +122,7 @@ def _override(content: dict, override: str) -> dict:
         raise ValueError(f"'{override}': an option is set by a.b=value, such as train.steps=100")
     try:
         value = yaml.load(value, Loader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # the latter of a 13th month
         raise ValueError(f"{name}: '{value}' is not a YAML value") from None
     *groups, last = name.split(".")
     return _with(content, groups, last, value)

@@ -107,6 +107,7 @@ def test_numbers_may_be_written_as_people_do(tmp_path):
         ("data=3", "data: should be a valid dictionary"),
         ("train.steps", "'train.steps': an option is set by a.b=value"),
         ("train.lr=[", "train.lr: '[' is not a YAML value"),
+        ("train.lr=2020-13-45", "train.lr: '2020-13-45' is not a YAML value"),
     ],
 )
 def test_faults_are_told(override, message):
@@ -172,6 +173,7 @@ def test_every_option_has_a_range_or_a_help_line():
         (f"train: {{steps: '{'9' * 10_000}'}}", "999..."),
         ("? [1, 2]\n: 3", "not YAML"),
         ("1: 2", "1: Keys should be strings"),
+        ("train: {lr: 2020-13-45}", "hostile.yaml: not YAML (month must be in 1..12)"),
     ],
 )
 def test_hostile_yaml_is_refused_in_short_lines(tmp_path, content, message):
