@@ -411,8 +411,11 @@ class Config(Options):
         return self
 
     @model_validator(mode="after")
-    def _large_enough(self) -> "Config":
-        rows, least = self.data.crop_rows, self.adversarial.smallest_side
+    def _croppable(self) -> "Config":
+        rows, least, model = self.data.crop_rows, self.adversarial.smallest_side, self.model
+        if rows is not None and model.name == "pix2pix" and model.downsample > 1:
+            # it resamples rows by their spectrum, to which those above and below a crop belong
+            raise ValueError("data.crop_rows: must be null for pix2pix with a downsample above 1")
         if self.adversarial.weight and rows is not None and rows < least:
             raise ValueError(
                 f"data.crop_rows: {len(self.adversarial.filters)} adversarial.filters need {least} rows "

@@ -65,7 +65,10 @@ class Pix2Pix(nn.Module):
 
 
 class Enlarge(nn.Module):
-    """The detail that interpolation lacks: (N, 2, h, w) -> (N, 2, 2^doublings h, 2^doublings w)."""
+    """The detail that interpolation lacks: (N, 2, h, w) -> (N, 2, 2^doublings h, 2^doublings w).
+
+    `double` keeps edges where `resample` keeps the centre, half a pixel apart, which the convolutions learn.
+    """
 
     def __init__(self, channels: int, doublings: int):
         super().__init__()

@@ -125,6 +125,15 @@ def test_a_crop_that_the_discriminator_cannot_judge_is_told():
     make_config({}, [*rows, "adversarial.weight=0.01", "adversarial.filters=[8, 8, 8]"])
 
 
+def test_rows_that_are_resampled_are_not_cropped():
+    options = ["model.name=pix2pix", "data.crop_rows=16"]
+    make_config({}, options)
+    with pytest.raises(
+        ValueError, match=r"data.crop_rows: must be null for pix2pix with a downsample above 1"
+    ):
+        make_config({}, [*options, "model.downsample=2"])
+
+
 def test_several_faults_are_told_together():
     with pytest.raises(ValueError) as error:
         make_config({}, ["train.lr=-1", "data.batch_sze=2", "masks.kind=x"])
