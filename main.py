@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except ModuleNotFoundError as error:
-        print(f"error: {error}; use .venv/bin/python, or pip install -r requirements.txt", file=sys.stderr)
+        print(f"error: {error}; pip install -r requirements.txt, or use .venv/bin/python", file=sys.stderr)
         return 2
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"error: {explain(error)}", file=sys.stderr)

@@ -29,7 +29,9 @@ def list_files(source: Path) -> list[Path]:
         return [source]
     files = sorted(path for path in source.iterdir() if path.suffix in SUFFIXES)
     if not files:
-        raise ValueError(f"{source}: holds no .h5 file")
+        folders = sorted(path.name for path in source.glob("singlecoil_*") if path.is_dir())
+        hint = f"; did you mean its {' or '.join(folders)}?" if folders else ""
+        raise ValueError(f"{source}: holds no .h5 file{hint}")
     return files
 
 

@@ -10,6 +10,7 @@ import torch
 
 import main as program
 from tests.conftest import ROOT, write_tiny_volume
+from trainer.commands.console import explain
 
 
 @pytest.mark.parametrize("command", program.COMMANDS)
@@ -102,9 +103,33 @@ def test_help_is_quick_because_nothing_heavy_is_imported():
     assert done.stdout.strip() == "set()"
 
 
-def test_import_without_an_image_ends_with_1(tmp_path):
+def test_import_without_an_image_ends_with_2(tmp_path, capsys):
     np.save(tmp_path / "flat.npy", np.ones((2, 16, 16), np.float32))
-    assert program.main(["import", str(tmp_path / "flat.npy"), str(tmp_path / "out")]) == 1
+    assert program.main(["import", str(tmp_path / "flat.npy"), str(tmp_path / "out")]) == 2
+    assert "flat.npy: holds nothing that can be imported, 1 inputs left out" in capsys.readouterr().err
+
+
+def test_a_folder_that_takes_no_file_is_told_before_the_work(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    write_tiny_volume(tmp_path / "data" / "singlecoil_val" / "file1000001.h5")
+    monkeypatch.setattr("trainer.validate.evaluate", lambda *rest: pytest.fail("work was done"))
+    out = tmp_path / "file" / "out"
+    assert program.main(["validate", "zero_filled", f"data.path={tmp_path / 'data'}", "--out", str(out)]) == 2
+    assert f"error: {out}: must be a folder that can be written (Not a directory)" in capsys.readouterr().err
+
+
+def test_what_a_system_refuses_is_told_without_its_number():
+    assert explain(PermissionError(13, "Permission denied", "a/b")) == "a/b: permission denied"
+
+
+def test_a_data_folder_for_its_files_is_understood(tmp_path, capsys):
+    write_tiny_volume(tmp_path / "singlecoil_val" / "file1000001.h5")
+    for source, message in {
+        tmp_path: f"{tmp_path}: holds no .h5 file; did you mean its singlecoil_val?",
+        tmp_path / "none.h5": f"{tmp_path / 'none.h5'}: no such file or folder",
+    }.items():
+        assert program.main(["reconstruct", "zero_filled", str(source), str(tmp_path / "out")]) == 2
+        assert f"error: {message}\n" in capsys.readouterr().err
 
 
 def test_check_ends_with_1_if_anything_is_wrong(tmp_path, capsys):

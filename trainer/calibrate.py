@@ -4,6 +4,7 @@ from pathlib import Path
 
 from loguru import logger
 
+from fastmri.atomic import writable_folder
 from fastmri.conformal import fewest_volumes
 from trainer import checkpoint
 from trainer.cache import cached
@@ -28,6 +29,7 @@ def calibrate_run(run: Run, process: Process) -> Path:
         raise ValueError(
             f"calibrate: a level of {level:.0%} takes at least {least} volumes, {data} has {len(volumes)}"
         )
+    folder = writable_folder(checkpoint.run_directory(run.path))
     model = checkpoint.load_model(run.trained, config, process.device)
     with cached(volumes, config, process) as kept:
         evaluation = evaluate(model, kept, config, process)
@@ -40,6 +42,5 @@ def calibrate_run(run: Run, process: Process) -> Path:
             acceleration,
             *found.accelerations[acceleration],
         )
-    folder = checkpoint.run_directory(run.path)
     terms = calibration_terms(run.trained, config, config.draws)
     return write_calibration(folder, terms, found, data) if process.main else folder / "calibration.json"

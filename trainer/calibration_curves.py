@@ -102,9 +102,9 @@ def _draw_references(axis: Axes, found: list[Reliability]) -> None:
     """The diagonal, and what exact samples would hold, of which a few are always a little too sure."""
     press.tidy(axis)
     axis.plot([0, 1], [0, 1], color=press.GREY, linewidth=0.8, label="as stated")
-    for samples, each in {each.samples: each for each in found}.items():
-        name = f"{samples} exact samples"
-        axis.plot(each.level, each.exact, color=press.GREY, linewidth=0.9, linestyle=":", label=name)
+    for k, (samples, each) in enumerate({each.samples: each for each in found}.items()):
+        name, line = f"{samples} exact samples", (0, (1, 1.5 + 2.5 * k))  # the next one has wider gaps
+        axis.plot(each.level, each.exact, color=press.GREY, linewidth=0.9, linestyle=line, label=name)
     ticks = [0, 0.25, 0.5, 0.75, 1]
     axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=ticks, yticks=ticks)
     axis.set(xticklabels=(names := ["0", "", "0.5", "", "1"]), yticklabels=names)
@@ -126,7 +126,7 @@ def _draw(axis: Axes, found: Reliability, k: int) -> None:
         marker=marker,
         linestyle="",
         elinewidth=1,
-        capsize=2,
+        capsize=4,
         clip_on=False,
         label=f"{found.title}, calibrated to {level:.0%}",
         color=color,

@@ -9,7 +9,7 @@ import torch
 from loguru import logger
 
 from config.load import changed, config_sha256
-from fastmri.atomic import replacing
+from fastmri.atomic import replacing, writable_folder
 from fastmri.volumes import Volume
 from trainer.architecture import draw_architectures
 from trainer.calibration_curves import draw_reliability, read_reliability
@@ -47,7 +47,7 @@ def compare(runs: list[Path], out: Path, request: Request, device: torch.device)
         check_alike(validated[0], other)
     volumes = _volumes(records[0], request.data)
     volume, slice_num = choose_slice(volumes, request.fname, request.slice_num)
-    out.mkdir(parents=True, exist_ok=True)
+    writable_folder(out)
     written = draw_numbers(records, out)
     written += draw_architectures(records, out)
     gallery = reconstruct_slice(records, volume, slice_num, device)

@@ -1,5 +1,6 @@
 """A loader's batches as a model takes them."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -14,6 +15,8 @@ from trainer.distributed import Process
 from trainer.memory import keep_freed_memory
 from trainer.signals import leave_signals_to_parent
 
+# a loader warns of more processes than cores: of no harm here, where they wait for files
+warnings.filterwarnings("ignore", message="This DataLoader will create")
 LOST_READER = (
     "a process that reads slices was killed, by the system if memory ran out; lower data.num_workers or "
     "data.batch_size; the same command goes on from the last checkpoint"

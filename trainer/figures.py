@@ -95,12 +95,9 @@ def _pictures(panel: Panel) -> dict[str, Picture]:
     if panel.target is not None:
         error = np.abs(panel.images[best] - panel.target)
         shown["truth"] = Picture(panel.target, 0, top, "gray")
-        shown[f"|error| of {method_title(best)}, x{ERROR_GAIN}"] = Picture(
-            error, 0, top / ERROR_GAIN, "magma"
-        )
+        shown[f"|error| of {method_title(best)}"] = Picture(error, 0, top / ERROR_GAIN, "magma")
     if best in panel.null_errors:
-        title = f"null-space error, x{ERROR_GAIN}"
-        shown[title] = Picture(panel.null_errors[best], 0, top / ERROR_GAIN, "magma")
+        shown["null-space error"] = Picture(panel.null_errors[best], 0, top / ERROR_GAIN, "magma")
     if panel.std is not None:
         shown["standard deviation"] = Picture(panel.std, 0, float(panel.std.max()) or 1.0, "viridis")
     if "sample" in panel.images and "baseline" in panel.images:
@@ -143,9 +140,10 @@ def _draw_row(axes: Axes, pictures: dict[str, Picture], bottom: float, tall: flo
     left = LEFT
     for title, picture in pictures.items():
         show(axes, picture, (left, left + SIDE, bottom, bottom + tall))
-        axes.text(left + SIDE / 2, bottom + tall + 0.05, title, fontsize=9, ha="center")
+        scaled = picture.colors != "gray"
+        axes.text(left + SIDE / 2, bottom + tall + 0.05, title + " [a.u.]" * scaled, fontsize=9, ha="center")
         axes.text(left + SIDE / 2, bottom - 0.05, picture.caption, ha="center", va="top")
-        if picture.colors != "gray":
+        if scaled:
             _draw_scale(axes, picture, left + SIDE + 0.06, bottom, tall)
         left += _wide(picture)
 

@@ -14,7 +14,7 @@ from trainer.figures import BRIGHTEST, ERROR_GAIN, WARNING, Picture, show
 from trainer.gallery import Gallery, Row
 
 SIDE = 1.45  # inches of a picture's width
-NARROWEST = 3.0  # inches that the words above need
+NARROWEST = 3.2  # inches that the words above need
 FEW = 4  # methods that have errors of full size below them; of more, errors of half the size are beside
 GAP, HEAD = 0.05, 0.75  # inches between the rows of many methods, and above them
 LETTER, LINE = 0.066, 0.135  # inches of a letter of a row's name, and from line to line
@@ -53,7 +53,7 @@ def _errors_below(gallery: Gallery) -> Figure:
     for axis, row in zip(axes[::2, 0], [*gallery.rows, _truth(gallery)], strict=True):
         axis.set_ylabel(_name(row.title, tall), fontsize=8)
     for axis in axes[1::2, 0]:
-        axis.set_ylabel(f"|error|, x{ERROR_GAIN}", fontsize=7)
+        axis.set_ylabel(f"|error|, window 1/{ERROR_GAIN}", fontsize=7)
     return figure
 
 
@@ -66,7 +66,7 @@ def _errors_beside(gallery: Gallery) -> Figure:
     cell = 1.5 * SIDE + 0.12
     width, height = max(left + cell * len(accelerations), NARROWEST), HEAD + (tall + GAP) * len(rows)
     figure = Figure(figsize=(width, height))
-    words = _words(gallery, f"PSNR and SSIM of the slice; small: |error|, x{ERROR_GAIN}")
+    words = _words(gallery, f"PSNR and SSIM of the slice; small: |error|, window 1/{ERROR_GAIN}")
     figure.suptitle(words, fontsize=8, y=1 - 0.06 / height)
     for k, acceleration in enumerate(accelerations):
         place = ((left + cell * k + SIDE / 2) / width, 1 - (HEAD - 0.04) / height)

@@ -11,7 +11,7 @@ from loguru import logger
 
 from config.load import dump_config
 from config.schema import Config
-from fastmri.atomic import replacing
+from fastmri.atomic import replacing, writable_folder
 from fastmri.dataset import collate
 from fastmri.volumes import Volume
 from trainer import log
@@ -52,7 +52,7 @@ def train(config: Config, out: Path, process: Process) -> int:
 @contextmanager
 def prepared(out: Path) -> Iterator[None]:
     """A run directory, which is this process's while the block runs."""
-    (out / "checkpoints").mkdir(parents=True, exist_ok=True)
+    writable_folder(out / "checkpoints")
     with locked(out):
         yield
 

@@ -11,12 +11,12 @@ from torch import nn
 
 from config.schema import Config
 from custom_nn.model import ZeroFilled
-from fastmri.atomic import replacing
+from fastmri.atomic import replacing, writable_folder
 from fastmri.contents import read_target
 from fastmri.dataset import collate, make_slice, read_hybrid, to_device
 from fastmri.inspecting import inspect
 from fastmri.physics import middle_slice
-from fastmri.scan import scan_volumes
+from fastmri.scan import list_files, scan_volumes
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
 from trainer import checkpoint
@@ -59,11 +59,12 @@ def reconstruct(
     config = run.config
     if samples > 1 and not run.stochastic:
         raise ValueError(f"--samples {samples}: {run.name} draws no noise, it has one sample")
-    volumes = scan_volumes(source) if source.is_dir() else [inspect(source)]
+    files = list_files(source)
+    volumes = scan_volumes(source) if source.is_dir() else [inspect(files[0])]
     _check_requests(volumes, out, slice_num)
     plans = _plan(volumes, acceleration, config)
     models = load_models(run, sorted({sampling.acceleration for _, sampling in plans}), process)
-    out.mkdir(parents=True, exist_ok=True)
+    writable_folder(out)
     calibrations, written = run_calibration(run, samples), []
     own = plans[process.rank :: process.world]
     hidden = len(plans) == 1 or not process.main

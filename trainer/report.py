@@ -15,7 +15,7 @@ from loguru import logger
 from PIL import Image
 
 from config.load import changed, config_sha256
-from fastmri.atomic import replacing
+from fastmri.atomic import replacing, writable_folder
 from fastmri.volumes import Volume
 from trainer.ablations import find_ablations
 from trainer.compare import Request, compare
@@ -49,6 +49,9 @@ class Sources(NamedTuple):
 
 def report(sources: Sources, out: Path, device: torch.device) -> Path:
     """Write the report as PDF. Raises ValueError if a run was not validated, or figures are of other runs."""
+    if out.suffix != ".pdf":
+        raise ValueError(f"--out {out}: must end with .pdf")
+    writable_folder(out.parent)
     records = read_records(sources.runs, device)
     ablations = read_records(sources.ablations, device) if sources.ablations else []
     for record in [*records, *ablations]:
@@ -152,7 +155,6 @@ def compile_report(content: dict[str, Any], figures: Path, out: Path) -> Path:
             shutil.copy(picture, folder / picture.name)
         content = content | {"figures": {picture.stem: _placed(picture) for picture in pictures}}
         (folder / "report.json").write_text(json.dumps(content))
-        out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as partial:
             partial.write_bytes(typst.compile(folder / "report.typ", root=folder))
     return out

@@ -4,6 +4,8 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from loguru import logger
+
 from trainer.distributed import Process, highest
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # a person, a system, and Slurm before its limit
@@ -31,6 +33,9 @@ class Signals:
             if self.received:  # since `due` was asked
                 raise SystemExit(exit_code(self.received[-1]))
             yield
+        except SystemExit:
+            logger.info("stopped before the validation ended, all else is saved; the same command resumes")
+            raise
         finally:
             self.nothing_to_save = False
 

@@ -9,6 +9,7 @@ validation is made up from there on by a gain of the band's texture, less what i
 import math
 
 import torch
+from loguru import logger
 
 from config.schema import Config
 from custom_nn.gains import BandTable
@@ -77,6 +78,7 @@ def settle_step(
     """
     if not (config.loss.gain_rate and isinstance(state.average, Generative)):
         return  # nothing would come of it
+    logger.info("settling how much samples differ, in {} passes over {} batches", SETTLING + 2, len(batches))
     set_gains(state.average, {}, {})
     state.means = measure_means(state.average, batches, config, process)
     set_gains(state.average, state.gains, state.means)

@@ -7,6 +7,7 @@ from loguru import logger
 
 from config.load import make_config, plain_config
 from config.schema import METHODS, STOCHASTIC, Config
+from fastmri.atomic import writable_folder
 from trainer import checkpoint
 from trainer.cache import cached
 from trainer.calibration import Calibrations, calibration_terms, read_calibration
@@ -68,8 +69,8 @@ def load_run(run: Path, overrides: list[str]) -> Run:
     fixed = plain_config(found.config)["model"], found.config.data.adjacent_slices
     if (plain_config(config)["model"] | _knobs(fixed[0]), config.data.adjacent_slices) != fixed:
         raise ValueError(
-            "model and data.adjacent_slices are fixed by the checkpoint, but for a generative "
-            "model.amplitude; train another run"
+            "options of model, but for a generative run's model.amplitude, and data.adjacent_slices "
+            "are fixed by the checkpoint; train another run"
         )
     return Run(path, found, config)
 
@@ -104,8 +105,8 @@ def validate(run: Run, out: Path | None, process: Process, html: Path | None = N
     """
     config = run.config
     volumes = find_volumes(config, "val")
-    if html:
-        html.mkdir(parents=True, exist_ok=True)  # what is wrong with it is told before the work
+    for folder in [out or run.default_out, *([html] if html else [])]:
+        writable_folder(folder)  # what is wrong with it is told before the work
     model = checkpoint.load_model(run.found, config, process.device) if run.found else None
     weights = choose_weights(config, process)
     logger.info("{}{}: {} volumes on {}", run.path, run.step, len(volumes), process.device)

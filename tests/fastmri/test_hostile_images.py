@@ -107,5 +107,5 @@ def test_names_never_leave_the_folder_nor_reach_the_terminal(tmp_path, capsys):
 def test_one_hostile_image_ends_without_a_volume(tmp_path, name, capsys):
     path = tmp_path / name
     path.write_bytes(HARMS[name][0]())
-    assert main(["import", str(path), str(tmp_path / "out")]) == 1
+    assert main(["import", str(path), str(tmp_path / "out")]) == 2
     assert HARMS[name][1] in capsys.readouterr().err

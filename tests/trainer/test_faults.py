@@ -367,7 +367,7 @@ def test_memory_of_a_gpu_that_is_too_small_is_told_with_what_needs_less(
     assert "data.batch_size=1 train.accumulate=2 trains alike; or set data.crop_rows=16" in line
 
 
-def test_a_signal_in_validation_ends_it_at_once(config, tmp_path, whole, monkeypatch):
+def test_a_signal_in_validation_ends_it_at_once(config, tmp_path, whole, monkeypatch, capsys):
     original = milestones.evaluate
 
     def slow(*arguments):
@@ -379,6 +379,7 @@ def test_a_signal_in_validation_ends_it_at_once(config, tmp_path, whole, monkeyp
     with pytest.raises(SystemExit) as ended:
         train(config, run)
     assert ended.value.code == STOPPED
+    assert "stopped before the validation ended, all else is saved" in capsys.readouterr().err
     monkeypatch.setattr(milestones, "evaluate", original)
     assert train(config, run) == 0
     assert equal(weights(run), weights(whole))

@@ -79,7 +79,9 @@ def test_every_method_has_its_image_its_error_and_its_scores(methods):
     gallery = made_up(methods, 2)
     figure = gallery_figure(gallery)
     assert WARNING in figure.get_suptitle()
-    assert f"|error|, x{ERROR_GAIN}" in figure.get_suptitle() + "".join(a.get_ylabel() for a in figure.axes)
+    assert f"|error|, window 1/{ERROR_GAIN}" in figure.get_suptitle() + "".join(
+        a.get_ylabel() for a in figure.axes
+    )
     shown = [axis.images[0] for axis in figure.axes]
     drawn = [np.asarray(image.get_array()) for image in shown]
     windows = {image.get_clim() for image in shown if image.get_cmap().name == "gray"}

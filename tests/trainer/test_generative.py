@@ -86,7 +86,10 @@ def test_amplitude_0_validates_as_the_baseline_without_retraining(run, tmp_path)
 
 def test_nothing_but_the_amplitude_can_be_turned(run, tmp_path, capsys):
     assert main(["validate", str(run), "model.tokens=5", "--out", str(tmp_path)]) == 2
-    assert "fixed by the checkpoint, but for a generative model.amplitude" in capsys.readouterr().err
+    assert (
+        "but for a generative run's model.amplitude, and data.adjacent_slices are fixed by the checkpoint"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("override", ["validate.batch_size=1", "validate.batch_size=5", "data.num_workers=1"])

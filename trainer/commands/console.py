@@ -25,8 +25,10 @@ def shown(text: str) -> str:
 
 
 def explain(error: Exception) -> str:
-    """An error in the user's words: what a loader's process met, without its traceback."""
+    """An error in the user's words: a system's without number, a loader process's without traceback."""
     text = str(error).strip()
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        text = f"{error.filename}: {error.strerror.lower()}"
     if "in DataLoader worker process" in text:
         text = text.splitlines()[-1].partition(": ")[2]
     return shown(text)

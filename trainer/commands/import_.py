@@ -28,5 +28,9 @@ def run(source: Path, out: Path, **options: Any) -> int:
 
     console()
     report = import_images(source, out, **options)
+    if not report.written:
+        raise ValueError(
+            f"{source}: holds nothing that can be imported, {len(report.skipped)} inputs left out"
+        )
     print(f"{len(report.written)} volumes in {out}, {len(report.skipped)} inputs left out")
-    return 0 if report.written else 1
+    return 0
