@@ -90,11 +90,7 @@ def reliability_figure(found: list[Reliability]) -> Figure:
         axis.set_title(f"x{acceleration}", fontsize=8)
     figure.supxlabel("stated part of the truth in the interval", fontsize=8)
     figure.supylabel("measured part", fontsize=8)
-    handles: dict[str, Any] = {}
-    for axis in axes.flat:
-        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
-            handles.setdefault(name, handle)
-    figure.legend(handles.values(), handles, loc="outside upper center", ncols=3, frameon=False)
+    press.legend(figure, "outside upper center")
     return figure
 
 

@@ -1,7 +1,9 @@
 """How figures for print look: size, colours, lines; figures are read without their program."""
 
 from pathlib import Path
+from typing import Literal
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,6 +16,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1.2)))
 GREY = "#777777"
 MARKERS = "osD^vP*X"
+Place = Literal["outside upper center", "outside lower center"]
 
 
 def color(index: int) -> str:
@@ -32,6 +35,15 @@ def tidy(axis: Axes) -> None:
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
     axis.tick_params(labelsize=7)
+
+
+def legend(figure: Figure, place: Place) -> None:
+    """Outside of the plots, with each name of any of them once."""
+    handles: dict[str, Artist] = {}
+    for axis in figure.axes:
+        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
+            handles.setdefault(name, handle)
+    figure.legend([*handles.values()], [*handles], loc=place, ncols=3, frameon=False)
 
 
 def write(figure: Figure, path: Path) -> Path:

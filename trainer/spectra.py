@@ -72,8 +72,7 @@ def draw_spectra(path: Path, spectra: list[Spectrum]) -> Path:
         axis.set_xlabel("cycles per pixel", fontsize=8)
     axes[0, 0].set_ylabel("power over the truth's", fontsize=8)
     axes[1, 0].set_ylabel("correlation with the truth", fontsize=8)
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
+    press.legend(figure, "outside lower center")
     return press.write(figure, path)
 
 

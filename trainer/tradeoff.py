@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -112,11 +111,7 @@ def draw_tradeoff(path: Path, points: list[Point], volumes: int) -> Path:
         axis.set_title(f"x{acceleration}", fontsize=8)
     figure.supxlabel("power above half the band over the truth's", fontsize=8)
     figure.supylabel(f"PSNR [dB], mean of {volumes} volume{'s' * (volumes > 1)}", fontsize=8)
-    handles: dict[str, Artist] = {}
-    for axis in figure.axes:
-        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
-            handles.setdefault(name, handle)
-    figure.legend([*handles.values()], [*handles], loc="outside upper center", ncols=3, frameon=False)
+    press.legend(figure, "outside upper center")
     return press.write(figure, path)
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from trainer.gallery_figure import gallery_figure
 from trainer.intervals import RESAMPLES
 from trainer.paired import Paired, compare_records, format_differences, paired, paired_words
 from trainer.records import read_records
-from trainer.spectra import draw_spectra, read_spectra
+from trainer.spectra import Spectrum, draw_spectra, read_spectra
 from trainer.tradeoff import AMPLITUDES, measure, spread_out, stored_means
 
 CPU = torch.device("cpu")
@@ -178,6 +179,14 @@ def test_spectra_are_drawn_where_they_are_told(copied, tmp_path):
     assert "copied: no metrics.jsonl, so no curves of its training" in lines[0]
     assert "spectra.png is left out: no run's validate/metrics.json has spectra" in lines[1]
     assert "copied: not in calibration.png; `validate` it again, with samples" in lines[2]
+
+
+def test_the_legend_of_spectra_has_every_method_whatever_its_accelerations(monkeypatch, tmp_path):
+    monkeypatch.setattr(press, "write", lambda figure, path: figure)
+    rings = np.full(RINGS, 0.5)
+    found = [Spectrum("one", 4, rings, rings), Spectrum("one", 8, rings, rings)]
+    figure: Any = draw_spectra(tmp_path, [*found, Spectrum("other", 8, rings, rings)])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["one", "other"]
 
 
 def test_a_run_that_was_not_validated_is_told_and_left_out(records, tmp_path):
