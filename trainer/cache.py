@@ -47,6 +47,8 @@ def _on_disk(volumes: list[Volume], config: Config, process: Process) -> list[Vo
         share = missing[place.rank :: place.world]
         for _ in _bar(keep_on_disk(share, folder, half), share, process):
             pass
+    except ConnectionError:  # to other processes: no fault of the folder
+        raise
     except OSError as error:
         raise ValueError(f"data.cache: on disk, in {folder}: {error}") from None
     gather([], process)  # now they are all there

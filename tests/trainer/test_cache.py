@@ -232,6 +232,19 @@ def limited(kept, resource):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def test_a_lost_process_is_not_blamed_on_the_folder(options, monkeypatch):
+    def lost(*arguments):
+        raise ConnectionError("process 0 of 2 can't reach the others")
+
+    config = options("disk")
+    monkeypatch.setattr(cache, "gather", lost)
+    with (
+        pytest.raises(ConnectionError, match="can't reach the others"),
+        cached(find_volumes(config, "train"), config, CPU),
+    ):
+        pass
+
+
 def test_a_folder_that_cannot_be_made_is_told(tiny_data, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "kept"
