@@ -74,5 +74,6 @@ def enough_memory(step: int, batches: Sequence[SliceBatch], config: Config) -> I
             accumulate = config.train.accumulate * -(-count // smaller)
             advice = f"data.batch_size={smaller} train.accumulate={accumulate} trains alike; or set {advice}"
         raise ValueError(
-            f"step {step}: {count} slices of {rows} x {columns} do not fit the GPU's memory; {advice}"
+            f"step {step}: {count} slices of {rows} x {columns} do not fit the GPU's memory; {advice}; "
+            "a run that has saved a checkpoint keeps these options, so train to another --out"
         ) from None

@@ -364,7 +364,8 @@ def test_memory_of_a_gpu_that_is_too_small_is_told_with_what_needs_less(
     assert train(config, tmp_path / "run") == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert "step 1: 2 slices of 32 x 4" in line
-    assert "data.batch_size=1 train.accumulate=2 trains alike; or set data.crop_rows=16" in line
+    assert "data.batch_size=1 train.accumulate=2 trains alike; or set data.crop_rows=16; " in line
+    assert line.endswith("keeps these options, so train to another --out")
 
 
 def test_a_signal_in_validation_ends_it_at_once(config, tmp_path, whole, monkeypatch, capsys):
