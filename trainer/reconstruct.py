@@ -85,7 +85,9 @@ def reconstruct(
             draw_slice(written[-1], volume, result, sampling, slice_num, bounds)
         elif bounds:
             logger.info("{}: {}", volume.fname, bounds.line())
-    return sorted(gather(written, process))
+    if not (found := sorted(gather(written, process))):
+        raise ValueError(f"{source}: none of its {len(plans)} files can be reconstructed; each is told above")
+    return found
 
 
 def _promise(

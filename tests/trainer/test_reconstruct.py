@@ -114,6 +114,16 @@ def test_damaged_files_of_a_folder_are_left_out(tiny_run, source, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["file1000004.h5"]
 
 
+def test_a_folder_of_which_every_file_is_left_out_ends_with_2(tiny_run, source, tmp_path, capsys):
+    with h5py.File(source, "r+") as file:
+        file["kspace"][1, 3, 24] = np.inf
+    shutil.copy(source, source.parent / "other.h5")
+    assert main(["reconstruct", str(tiny_run), str(source.parent), str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("left out: ") == 2
+    assert f"error: {source.parent}: none of its 2 files can be reconstructed" in error
+
+
 def test_the_same_file_gives_the_same_picture_with_and_without_its_truth(tiny_run, source, tmp_path):
     assert main(["reconstruct", str(tiny_run), str(source), str(tmp_path / "full")]) == 0
     edit(source, keep=("kspace", "ismrmrd_header"))
