@@ -27,6 +27,7 @@ from trainer.trust import Trust
 class Example(NamedTuple):
     """The middle slice of a volume, to be drawn."""
 
+    fname: str
     acceleration: int
     panel: Panel
 
@@ -40,6 +41,10 @@ class Evaluation(NamedTuple):
     examples: list[Example]
     seconds_per_slice: float  # of one draw of the model, or of all methods, with transfers, on this process
     views: list[View] = []  # noqa: RUF012  in the same order, of what a page shows
+
+    def panels(self, acceleration: int) -> list[Panel]:
+        """The examples at an acceleration."""
+        return [example.panel for example in self.examples if example.acceleration == acceleration]
 
 
 EXAMPLES = 3  # volumes of which a slice is drawn
@@ -73,18 +78,18 @@ def evaluate(
         believed += trusts(result)
         seconds.append(result.estimates.seconds / len(result.target) / config.draws)
         if result.volume.fname in shown:
-            examples.append(Example(result.acceleration, _panel(result, found)))
+            examples.append(Example(result.volume.fname, result.acceleration, _panel(result, found)))
         views += page.views(result, found) if page else []
     order = {acceleration: k for k, acceleration in enumerate(config.masks.accelerations)}
 
-    def place(found: Score | Spread | Trust | View) -> tuple[int, int]:
+    def place(found: Score | Spread | Trust | Example | View) -> tuple[int, int]:
         return position[found.fname], order[found.acceleration]
 
     return Evaluation(
         sorted(gather(scores, process), key=place),
         sorted(gather(spreads, process), key=place),
         sorted(gather(believed, process), key=place),
-        gather(examples, process),
+        sorted(gather(examples, process), key=place),
         float(np.mean(seconds or [0.0])),
         sorted(gather(views, process), key=place),
     )

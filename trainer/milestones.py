@@ -89,8 +89,7 @@ def tell_validation(state: State, evaluation: Evaluation, out: Path, history: lo
     history.write(step, "validate", values)
     for acceleration in sorted({example.acceleration for example in evaluation.examples}):
         path = out / "samples" / f"step{step:07d}_x{acceleration}.png"
-        panels = [example.panel for example in evaluation.examples if example.acceleration == acceleration]
-        draw_panels(path, panels, f"x{acceleration}, step {step}")
+        draw_panels(path, evaluation.panels(acceleration), f"x{acceleration}, step {step}")
         history.write_picture(step, f"x{acceleration}", np.asarray(Image.open(path).convert("RGB")))
 
 

@@ -151,7 +151,6 @@ def write_results(summary: dict[str, Any], evaluation: Evaluation, run: Run, out
         print(format_trust(summary["trust"]), end="\n\n")
     pictures = []
     for acceleration in run.config.masks.accelerations:
-        panels = [example.panel for example in evaluation.examples if example.acceleration == acceleration]
         pictures.append(out / f"x{acceleration}.png")
-        draw_panels(pictures[-1], panels, f"{run.name}, x{acceleration}")
+        draw_panels(pictures[-1], evaluation.panels(acceleration), f"{run.name}, x{acceleration}")
     return [out / "metrics.json", out / "metrics.csv", *pictures]

@@ -16,6 +16,10 @@ from fastmri.masks import achieved_acceleration, evaluation_mask
 from fastmri.metrics import volume_metrics
 from fastmri.volumes import describe_volume
 from main import main
+from trainer import checkpoint
+from trainer import evaluate as evaluating
+from trainer.data import find_volumes
+from trainer.distributed import Process
 
 ALL = "validate.perceptual=true"
 
@@ -135,6 +139,16 @@ def test_a_volume_that_cannot_be_scored_is_named(tiny_run, tiny_data, tmp_path, 
         in capsys.readouterr().err
     )
     assert not (tmp_path / "o" / "metrics.json").exists()
+
+
+def test_pictures_are_in_the_order_of_volumes_whichever_process_made_them(tiny_run, monkeypatch):
+    config = checkpoint.load(checkpoint.find(tiny_run)).config
+    volumes = find_volumes(config, "val")
+    monkeypatch.setattr(evaluating, "gather", lambda values, process: values[::-1])
+    found = evaluating.evaluate(None, volumes, config, Process(torch.device("cpu")))
+    for acceleration in (4, 8):
+        labels = [panel.label.split()[0] for panel in found.panels(acceleration)]
+        assert labels == [volume.fname for volume in volumes[:2]]  # one of each acquisition
 
 
 def test_by_default_results_lie_in_the_run(tiny_run):
