@@ -9,10 +9,11 @@ from trainer.records import Record
 
 def headline(records: list[Record]) -> dict[str, Any]:
     """Of the first cascade against the zero-filled image, and of the first posterior sampler's texture."""
+    sampled = [record for record in records if "posterior" in record.results]
     return {
         "volumes": len({volume["fname"] for volume in records[0].results["volumes"]}),
         "baseline": _of_first(records, "adaptive_cs_net", _cascade_words),
-        "sample": _of_first(records, "generative", _sampler_words),
+        "sample": _of_first(sampled, "generative", _sampler_words),
         "global": _of_first(records, "generative_global", _texture_words),
         "spatial": _of_first(records, "generative", _texture_words),
     }
@@ -21,7 +22,7 @@ def headline(records: list[Record]) -> dict[str, Any]:
 def _of_first(
     records: list[Record], model: str, words: Callable[[Record], dict[str, str]]
 ) -> dict[str, str] | None:
-    """None where no run is of that model, or it was not validated with samples."""
+    """None where no run is of that model."""
     found = [record for record in records if record.config.model.name == model]
     return words(found[0]) if found else None
 

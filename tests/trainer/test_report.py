@@ -15,6 +15,7 @@ from main import main
 from trainer.ablations import find_ablations
 from trainer.compare import write_comparison
 from trainer.figures import WARNING
+from trainer.headline import headline
 from trainer.origins import training_table
 from trainer.records import Record, read_records
 
@@ -201,6 +202,13 @@ def test_a_step_has_the_slices_of_all_its_batches_and_processes(runs):
     rate = {"kind": "train", "step": 60, "slices_per_second": 2}
     lines = training_table([record._replace(history=[rate]) for record in (one, more)])
     assert [line[4:] for line in lines] == [["2", "1"], ["12", "6"]]
+
+
+def test_a_generative_run_that_was_validated_by_one_sample_has_no_law_to_tell(runs):
+    found = read_records([runs / "texture"], CPU)[0]
+    one = {name: value for name, value in found.results.items() if name != "posterior"}
+    assert headline([found])["sample"] is not None
+    assert headline([found._replace(summary=one)])["sample"] is None
 
 
 def test_what_can_not_be_reported_is_told_in_a_line(runs, figures, tmp_path, capsys):
