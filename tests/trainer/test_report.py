@@ -52,7 +52,8 @@ def figures(runs) -> Path:
 def write_report(runs: Path, figures: Path, benchmark: Path, out: Path) -> PdfReader:
     named = [str(runs / "cascade"), str(runs / "texture")]
     named += ["--ablations", str(runs / "texture"), str(runs / "one_token"), "--benchmark", str(benchmark)]
-    assert main(["report", *named, "--figures", str(figures), "--out", str(out)]) == 0
+    named += ["--figures", str(figures), "--device", "cpu"]
+    assert main(["report", *named, "--out", str(out)]) == 0
     return PdfReader(out)
 
 
@@ -143,6 +144,7 @@ def test_without_figures_they_are_drawn_for_the_report_alone(runs, tmp_path):
 def test_commands_options_and_the_control_are_told(paper, runs):
     text = words(paper).replace(" ", "")
     assert f"validate{runs / 'cascade'}'validate.methods=[low_pass,donor]'".replace(" ", "") in text
+    assert "--devicecpu" in text
     assert "config_sha256" not in text
     donor = [
         row for row in rows(runs / "cascade") if row["method"] == "donor" and row["acquisition"] == "all"

@@ -53,6 +53,7 @@ def run(
     named = ["--ablations", *ablations] if ablations else []
     named += ["--benchmark", *benchmark] if benchmark else []
     named += ["--figures", figures] if figures else []
+    named += ["--device", device] if device != "auto" else []
     command = typed(["report", *runs, *named, "--out", out])
     print(report(Sources(runs, ablations, benchmark, figures, command), out, choose_device(device)))
     return 0
