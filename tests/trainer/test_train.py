@@ -139,6 +139,25 @@ def test_a_validation_that_a_signal_prevented_is_made_up_for(config, tmp_path, m
     assert equal(weights(parts, "best"), weights(whole, "best"))
 
 
+def test_the_first_rate_after_resuming_is_of_steps_alone(config, tmp_path, monkeypatch):
+    from trainer import loop
+
+    run, validate = tmp_path / "run", loop.validate_step
+
+    def slow(*arguments):
+        time.sleep(3)
+        validate(*arguments)
+
+    stop_after(3, monkeypatch)
+    assert main(["train", str(config), "--out", str(run)]) == STOPPED
+    monkeypatch.undo()
+    torch.set_num_threads(1)
+    monkeypatch.setattr(loop, "validate_step", slow)  # which the run was stopped before
+    assert main(["train", str(config), "--out", str(run)]) == 0
+    (rate,) = [line["slices_per_second"] for line in history(run, "train") if line["step"] == 4]
+    assert rate > 2 / 3  # as it would be at most, were these 3 s in it
+
+
 def test_a_resume_with_other_options_names_them(config, tmp_path, capsys):
     run = tmp_path / "run"
     assert main(["train", str(config), "train.steps=1", "--out", str(run)]) == 0
