@@ -17,7 +17,7 @@ from fastmri.physics import zero_filled
 from fastmri.posterior import squared_errors
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
-from trainer.data import mask_settings
+from trainer.data import mask_settings, spread_evenly
 from trainer.distributed import Process, add_up
 from trainer.draws import evaluation_draws
 from trainer.objectives import magnitude, turned
@@ -39,20 +39,14 @@ def tuning_batches(config: Config, volumes: list[Volume], process: Process) -> l
     """
     dataset = EvaluationSlices(volumes, mask_settings(config), adjacent_slices=config.data.adjacent_slices)
     starts = np.cumsum([0] + [volume.num_slices for volume in volumes])
-    used = _evenly(len(volumes), config.loss.tune_slices)
+    used = spread_evenly(len(volumes), config.loss.tune_slices)
     each = config.loss.tune_slices // len(used)
-    groups = [starts[k] + _evenly(volumes[k].num_slices, each) for k in used]
+    groups = [starts[k] + np.array(spread_evenly(volumes[k].num_slices, each)) for k in used]
     pairs = [(group, r) for group in groups for r in config.masks.accelerations]
     return [
         collate([dataset[EvaluationDraw(int(place), r)] for place in group])
         for group, r in pairs[process.rank :: process.world]
     ]
-
-
-def _evenly(stop: int, count: int) -> np.ndarray:
-    """At most so many numbers below `stop`, each from the middle of its part of the range."""
-    count = min(stop, count)
-    return ((np.arange(count) + 0.5) * stop / count).astype(int)
 
 
 @torch.inference_mode()

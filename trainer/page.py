@@ -21,6 +21,7 @@ from config.schema import Validate
 from fastmri.atomic import replacing
 from fastmri.metrics import psnr, ssim
 from fastmri.volumes import Volume
+from trainer.data import spread_evenly
 from trainer.figures import BRIGHTEST, ERROR_GAIN, best_method, method_title
 from trainer.scores import Result, Score
 from trainer.tables import COLUMNS, PERCEPTUAL
@@ -61,12 +62,6 @@ def select_views(volumes: list[Volume], options: Validate) -> Selection:
     shares = Counter(islice(turns, options.page_volumes))
     chosen = {groups[name][k] for name in shares for k in spread_evenly(len(groups[name]), shares[name])}
     return Selection([v.fname for v in volumes if v.fname in chosen], options.page_slices)
-
-
-def spread_evenly(total: int, count: int) -> list[int]:
-    """The middles of `count` equal parts of 0 to total - 1; all of them, if there are no more."""
-    count = min(count, total)
-    return [(2 * k + 1) * total // (2 * count) for k in range(count)]
 
 
 def _view(result: Result, scores: list[Score], slices: int) -> View:

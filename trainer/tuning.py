@@ -13,7 +13,7 @@ from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate
 from fastmri.metrics import psnr_of_error
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
-from trainer.data import find_volumes, mask_settings
+from trainer.data import find_volumes, mask_settings, middle_of_part
 from trainer.distributed import Process, gather
 from trainer.log import progress_bar
 from trainer.objectives import magnitude
@@ -56,8 +56,8 @@ def tuning_batches(volumes: list[Volume], acceleration: int, config: Config) -> 
     count = min(config.classical.tune_slices, len(volumes))
     slices = []
     for k in range(count):
-        volume = volumes[(2 * k + 1) * len(volumes) // (2 * count)]
-        depth = (2 * k + 1) * volume.num_slices // (2 * count)
+        volume = volumes[middle_of_part(len(volumes), count, k)]
+        depth = middle_of_part(volume.num_slices, count, k)
         slices.append(dataset[EvaluationDraw(index[volume, depth], acceleration)])
     batches = [collate([found]) for found in slices if found.target is not None and found.target.any()]
     if not batches:

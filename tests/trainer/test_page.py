@@ -19,8 +19,9 @@ from main import main
 from tests.conftest import write_tiny_volume
 from tests.trainer.chromium import browse
 from tests.trainer.conftest import SPATIAL, write_generative
+from trainer.data import spread_evenly
 from trainer.figures import ERROR_GAIN, WARNING
-from trainer.page import select_views, spread_evenly
+from trainer.page import select_views
 from trainer.tables import COLUMNS
 
 LABEL = "</script><b>x"  # what no label may do: end the script and open a tag
