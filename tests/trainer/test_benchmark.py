@@ -99,7 +99,7 @@ def test_processes_that_fail_are_told(tmp_path):
 
 def test_shares_add_up_to_one(report):
     (row,) = report["rows"]["breakdown"]
-    assert set(row["shares"]) == {"data wait", "transfer", "forward", "backward", "optimizer"}
+    assert set(row["shares"]) == {"data wait", "forward", "backward", "optimizer"}
     assert set(row["groups"]) == set(GROUPS)
     assert sum(row["shares"].values()) == pytest.approx(1)
     assert sum(row["groups"].values()) == pytest.approx(1)
