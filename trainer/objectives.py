@@ -39,8 +39,9 @@ def turned(images: Sequence[Tensor], batch: SliceBatch) -> list[Tensor]:
 def generator_terms(
     draws: list[Reconstruction], guidance: Guidance | None, batch: SliceBatch, weights: Loss, beta: Tensor
 ) -> dict[str, Tensor]:
-    """Every weighted term by its name, unweighted, and under 'total' their weighted sum.
+    """Every weighted term by its name, and under 'total' their weighted sum.
 
+    Terms are unweighted, but for 'std', the reward of the standard deviation, which 'total' has as it is.
     `draws` are samples of the same slices, in units of the volume's maximum: the image terms are of their
     mean. With each L1 goes a reward of their standard deviation, weighed by `beta` (bands, 2, N) in each
     wavelet band of what is in phase and in quadrature; a magnitude counts as in phase.
