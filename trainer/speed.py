@@ -20,6 +20,18 @@ from trainer.scaling_tables import (
 )
 
 ALONE = ("breakdown", "scaling")  # parts of one row, which is no line of a table
+NEEDED = {
+    "batch_size",
+    "command",
+    "device",
+    "files",
+    "floor_leaves_out",
+    "machine",
+    "model",
+    "rates",
+    "rows",
+    "time",
+}
 
 
 def speed_contents(paths: list[Path]) -> list[dict[str, Any]]:
@@ -29,9 +41,12 @@ def speed_contents(paths: list[Path]) -> list[dict[str, Any]]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return benchmark_contents(json.loads(path.read_text()))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        report = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: not what `benchmark` writes ({type(error).__name__})") from None
+    if not isinstance(report, dict) or not report.keys() >= NEEDED:
+        raise ValueError(f"{path}: not what `benchmark` writes, which has {', '.join(sorted(NEEDED))}")
+    return benchmark_contents(report)
 
 
 def benchmark_contents(report: dict[str, Any]) -> dict[str, Any]:
