@@ -1,6 +1,7 @@
 """The discriminator of a run, what the generator feels of it, and what it learns from."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -53,19 +54,35 @@ def adversarial_weight(step: int, options: Adversarial) -> float:
     return options.weight * min(max(since / max(options.ramp, 1), 0.0), 1.0)
 
 
-def adversarial_term(adversary: Adversary, image: Tensor, batch: SliceBatch, options: Adversarial) -> Tensor:
-    """What the generator minimises, unweighted; image complex64 (N, 1, h, W)."""
-    condition, seen = _seen(batch, image)
-    return generator_loss(adversary.discriminator(seen, condition), options.loss)
+class Seen(NamedTuple):
+    """Images (N, 2, h, w) as the discriminator gets them: scaled, in phase with the first, cropped."""
+
+    condition: Tensor  # zero-filled
+    real: Tensor
+    fake: Tensor
+
+
+def seen(image: Tensor, batch: SliceBatch) -> Seen:
+    """With a drawn image, complex64 (N, 1, h, W)."""
+    assert batch.target is not None
+    assert batch.kspace is not None
+    zero = zero_filled(middle_slice(batch.masked_kspace))
+    back, size = smooth_phase(zero).conj() / batch.scale, image_size(batch.target)
+    images = zero, zero_filled(batch.kspace), image
+    return Seen(*(center_crop(to_channels(each * back), size) for each in images))
+
+
+def adversarial_term(adversary: Adversary, images: Seen, options: Adversarial) -> Tensor:
+    """What the generator minimises, unweighted."""
+    return generator_loss(adversary.discriminator(images.fake, images.condition), options.loss)
 
 
 def discriminator_gradients(
-    adversary: Adversary, image: Tensor, batch: SliceBatch, share: Tensor, noise: Noise, options: Adversarial
+    adversary: Adversary, images: Seen, share: Tensor, noise: Noise, options: Adversarial
 ) -> tuple[dict[str, Tensor], Gradients]:
-    """Its losses by name on the truth and a drawn image (N, 1, h, W), and its gradients, `share` times."""
-    assert batch.kspace is not None
+    """Its losses by name on the truth and the drawn image, and its gradients, `share` times."""
     network = adversary.discriminator.requires_grad_(True)
-    condition, real, fake = _seen(batch, zero_filled(batch.kspace), image.detach())
+    condition, real, fake = images.condition, images.real, images.fake.detach()
     on_real, on_fake = network(real, condition), network(fake, condition)
     losses = {"discriminator": discriminator_loss(on_real, on_fake, options.loss)}
     total = losses["discriminator"]
@@ -78,11 +95,3 @@ def discriminator_gradients(
     gradients = gradients_of(share * total, list(network.parameters()))
     network.requires_grad_(False)
     return losses, gradients
-
-
-def _seen(batch: SliceBatch, *images: Tensor) -> list[Tensor]:
-    """As the discriminator gets them, the zero-filled image first: scaled, in phase with that, cropped."""
-    assert batch.target is not None
-    zero = zero_filled(middle_slice(batch.masked_kspace))
-    back, size = smooth_phase(zero).conj() / batch.scale, image_size(batch.target)
-    return [center_crop(to_channels(image * back), size) for image in (zero, *images)]

@@ -13,7 +13,7 @@ from custom_nn.model import Noise, Reconstruction
 from custom_nn.models import Trained
 from custom_nn.replay import Replay
 from fastmri.slices import SliceBatch
-from trainer.adversary import Adversary, adversarial_term, discriminator_gradients
+from trainer.adversary import Adversary, adversarial_term, discriminator_gradients, seen
 from trainer.draws import training_draws
 from trainer.noise import device_noise
 from trainer.objectives import generator_terms
@@ -95,7 +95,8 @@ def batch_gradients(
         draws, guidance = forward(model, batch, config, noise)
     losses = generator_terms(draws, guidance, batch, config.loss, weights.betas)
     if adversary is not None:
-        losses["adversarial"] = adversarial_term(adversary, draws[0].image, batch, config.adversarial)
+        images = seen(draws[0].image, batch)
+        losses["adversarial"] = adversarial_term(adversary, images, config.adversarial)
         losses["total"] = losses["total"] + weights.adversarial * losses["adversarial"]
     mark("forward")
     generator = gradients_of(weights.share * losses["total"], trained_parameters(model))
@@ -103,7 +104,7 @@ def batch_gradients(
     discriminator: Gradients = []
     if adversary is not None:
         found, discriminator = discriminator_gradients(
-            adversary, draws[0].image, batch, weights.share, noise, config.adversarial
+            adversary, images, weights.share, noise, config.adversarial
         )
         losses |= found
         mark("discriminator")
