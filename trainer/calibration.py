@@ -13,6 +13,7 @@ from fastmri.atomic import replacing
 from trainer.checkpoint import Checkpoint, evaluated
 from trainer.data import mask_settings
 from trainer.trust import Bounds, Calibration, Trust, belief
+from trainer.undersampling import Sampling
 
 SCHEMA = 1
 
@@ -24,11 +25,13 @@ class Calibrations(NamedTuple):
     volumes: dict[str, float]  # maximum by file name: those it was learnt from
     accelerations: dict[int, Calibration]
 
-    def promise(self, samples: np.ndarray, acceleration: int) -> Bounds | None:
-        """The bounds of a file's samples (P, S, h, w); None at an acceleration that is not calibrated."""
-        if acceleration not in self.accelerations:
+    def promise(self, fname: str, samples: np.ndarray, sampling: Sampling) -> Bounds | None:
+        """The bounds of a file's samples (P, S, h, w); None, if no mask of its kind was calibrated."""
+        if sampling.own:
+            logger.warning("{}: has a mask of its own, for which the calibration promises nothing", fname)
+        if sampling.own or sampling.acceleration not in self.accelerations:
             return None
-        factor, slack = self.accelerations[acceleration]
+        factor, slack = self.accelerations[sampling.acceleration]
         said = belief(samples.mean(0), samples.std(0, ddof=1), len(samples))
         return Bounds(said.psnr - slack, factor, self.level)
 

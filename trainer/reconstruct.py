@@ -20,7 +20,6 @@ from fastmri.scan import list_files, scan_volumes
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
 from trainer import checkpoint
-from trainer.calibration import Calibrations
 from trainer.distributed import Process, gather
 from trainer.draws import evaluation_draws
 from trainer.estimates import energy, misfit, named_images
@@ -78,7 +77,7 @@ def reconstruct(
             logger.warning("left out: {}", error)
             continue
         written.append(out / volume.fname)
-        bounds = _promise(calibrations, volume, result, sampling)
+        bounds = calibrations.promise(volume.fname, result.samples, sampling) if calibrations else None
         write_result(written[-1], result, sampling, bounds)
         if slice_num is not None:
             written.append(out / f"{Path(volume.fname).stem}_slice{slice_num}.png")
@@ -88,18 +87,6 @@ def reconstruct(
     if not (found := sorted(gather(written, process))):
         raise ValueError(f"{source}: none of its {len(plans)} files can be reconstructed; each is told above")
     return found
-
-
-def _promise(
-    calibrations: Calibrations | None, volume: Volume, result: Volumetric, sampling: Sampling
-) -> Bounds | None:
-    """What a calibration says of a file; nothing where masks are others than those it was learnt from."""
-    if calibrations is None:
-        return None
-    if sampling.own:
-        logger.warning("{}: has a mask of its own, for which the calibration promises nothing", volume.fname)
-        return None
-    return calibrations.promise(result.samples, sampling.acceleration)
 
 
 def load_models(run: Run, accelerations: list[int], process: Process) -> dict[int, nn.Module]:
