@@ -111,11 +111,18 @@ def checkpoint_blocks(model: nn.Module, wanted: bool) -> None:
 
 
 def estimate_priors(measured: Tensor, mask: Tensor, background_level: float) -> Priors:
-    """Phase, air and sampling density from the centre lines of scaled data (N, C, H, W)."""
+    """Phase, air and sampling density from the centre lines of scaled data (N, C, H, W).
+
+    Where no centre line was measured the phase is 1, and all is air.
+    """
     low = low_resolution(measured, mask)
     magnitude = low.abs()
+    highest = magnitude.amax(dim=(-2, -1), keepdim=True)
     phase = low / magnitude.clamp(min=torch.finfo(torch.float32).tiny)
-    level = background_level * magnitude.amax(dim=(-2, -1), keepdim=True)
+    # a file's own mask may lack the centre line: 0 would let no update into the image
+    unknown = (highest == 0) & (measured != 0).any(dim=(-2, -1), keepdim=True)
+    phase = torch.where(unknown, 1, phase)
+    level = background_level * highest
     air = torch.exp(-((magnitude / level.clamp(min=1e-12)) ** 2))
     return Priors(phase, air, sampling_density(mask))
 

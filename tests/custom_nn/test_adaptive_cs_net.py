@@ -9,7 +9,7 @@ from custom_nn.adaptive_cs_net import estimate_priors
 from custom_nn.layers import SoftThreshold, instance_norm, soft_threshold, to_channels, to_complex
 from custom_nn.transform import ThresholdedTransform
 from fastmri.fourier import fft1c
-from fastmri.physics import zero_filled
+from fastmri.physics import apply_mask, zero_filled
 from tests.custom_nn.test_models import cascade, scene
 
 
@@ -114,6 +114,18 @@ def test_phase_prior_finds_a_smooth_phase():
     assert error.mean() < 0.05
     assert error.max() < 0.3
     assert priors.sampling.item() == pytest.approx(torch.log2(torch.tensor(64 / 12)).item())
+
+
+def test_without_a_centre_line_the_cascade_works_on_and_nothing_stays_nothing():
+    _, mask, measured = scene(3, 1, 16, 24)
+    mask[1:, ..., 12] = False
+    measured[2] = 0
+    measured = apply_mask(measured, mask)
+    image, start = cascade()(measured, mask, None).image, zero_filled(measured)
+    changes = [(image[k] - start[k]).norm() / measured[:2].norm() for k in range(3)]
+    assert changes[0] > 1e-3
+    assert changes[1] > 1e-3
+    assert changes[2] == 0
 
 
 def test_background_prior_finds_the_air():
