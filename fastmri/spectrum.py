@@ -67,8 +67,9 @@ def octave_levels(masked_kspace: Tensor, mask: Tensor, octaves: int) -> Tensor:
     window = torch.hann_window(size[0], periodic=False, device=mask.device)[:, None]
     amplitude = fft1c(masked_kspace * window / window.square().mean().sqrt(), dim=-2).abs()
     member = _octave_members(size, octaves, mask.device)
-    sums = amplitude.flatten(1) @ member
-    counts = mask.expand(amplitude.shape).flatten(1).float() @ member
+    with torch.autocast(mask.device.type, enabled=False):  # which would round to 8 bits
+        sums = amplitude.flatten(1) @ member
+        counts = mask.expand(amplitude.shape).flatten(1).float() @ member
     return 2 / math.pi**0.5 * sums / counts.clamp(min=1) * member.mean(0).sqrt()
 
 

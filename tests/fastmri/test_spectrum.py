@@ -126,3 +126,10 @@ def test_a_few_columns_foretell_every_octave(columns):
         octave = spectrum * ((frequency >= low) & (frequency < high))
         expected = octave.abs().square().mean(dim=(1, 2, 3)).sqrt()
         assert found[:, k].mean() == pytest.approx(float(expected.mean()), rel=0.25)
+
+
+def test_reduced_precision_around_them_leaves_levels_as_they_are(scene):
+    _, kspace, mask = scene
+    expected = octave_levels(kspace, mask, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(octave_levels(kspace, mask, 4), expected)
