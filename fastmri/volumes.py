@@ -156,6 +156,9 @@ def _max_value(file: h5py.File, target: h5py.Dataset | None) -> float | None:
     stated = read_number(file, "max")
     if stated is not None and stated < 0:
         raise ValueError(f"attribute max must be that of magnitudes, is {stated:g}")
-    if stated is not None or target is None:
+    if target is None:
         return stated
-    return float(np.max([target[k].max() for k in range(target.shape[0])]))
+    largest = float(np.max([target[k].max() for k in range(len(target))])) if stated is None else stated
+    if not 0 < largest < np.inf:  # a loss is in units of it
+        raise ValueError(f"the maximum of {TARGET} must be finite and above 0, is {largest:g}")
+    return largest

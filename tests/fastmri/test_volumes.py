@@ -142,6 +142,16 @@ def test_a_malformed_header_is_named(path):
         describe_volume(path)
 
 
+@pytest.mark.parametrize(("value", "told"), [(np.nan, "nan"), (np.inf, "inf"), (0.0, "0")])
+def test_a_target_without_a_maximum_to_divide_by_is_named(path, value, told):
+    with h5py.File(path, "r+") as file:
+        del file.attrs["max"]
+        file[TARGET][...] = value
+    rule = f"the maximum of {TARGET} must be finite and above 0, is {told}"
+    with pytest.raises(ValueError, match=rf"file1000001\.h5: {rule}"):
+        describe_volume(path)
+
+
 def test_a_maximum_that_is_no_number_is_named(path):
     with h5py.File(path, "r+") as file:
         file.attrs["max"] = "large"
