@@ -41,7 +41,8 @@ class Frame(NamedTuple):
     acquisition: str
     size: tuple[int, int]  # (rows, columns)
     orientation: tuple[float, ...] | None  # direction cosines of rows and columns
-    position: float  # along the slice normal, mm; only the order matters
+    position: float  # along the slice normal; only the order matters
+    scale: str  # the tag that the position is of
 
 
 def is_dicom_file(path: Path) -> bool:
@@ -112,6 +113,7 @@ def _frame(path: Path, name: str, header: pydicom.Dataset) -> Frame:
     orientation = header.get("ImageOrientationPatient")
     echo_time = header.get("EchoTime")
     series = str(header.get("SeriesInstanceUID") or Path(name).parent)
+    scale, position = _place(header)
     return Frame(
         path=path,
         name=name,
@@ -121,7 +123,8 @@ def _frame(path: Path, name: str, header: pydicom.Dataset) -> Frame:
         acquisition=_label(header),
         size=(int(header.Rows), int(header.Columns)),
         orientation=tuple(round(float(cosine), 2) for cosine in orientation) if orientation else None,
-        position=_finite(_position(header)),
+        position=_finite(position),
+        scale=scale,
     )
 
 
@@ -140,14 +143,16 @@ def _label(header: pydicom.Dataset) -> str:
     return re.sub(r"[^A-Z0-9]+", "_", text).strip("_")[:24] or "IMPORTED"
 
 
-def _position(header: pydicom.Dataset) -> float:
-    if header.get("SliceLocation") is not None:
-        return float(header.SliceLocation)
+def _place(header: pydicom.Dataset) -> tuple[str, float]:
+    """A tag, and the position by it; SliceLocation, which may be of any origin, where there is no corner."""
     corner, cosines = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
-    if corner and cosines:
+    if np.size(corner) == 3 and np.size(cosines) == 6:
         cosines = np.array(cosines, dtype=float)
-        return float(np.cross(cosines[:3], cosines[3:]) @ np.array(corner, dtype=float))
-    return float(header.get("InstanceNumber") or 0)
+        normal = np.cross(cosines[:3], cosines[3:])
+        return "ImagePositionPatient", float(normal @ np.array(corner, dtype=float))
+    if header.get("SliceLocation") is not None:
+        return "SliceLocation", float(header.SliceLocation)
+    return "InstanceNumber", float(header.get("InstanceNumber") or 0)
 
 
 def read_pixels(frame: Frame) -> np.ndarray:

@@ -58,6 +58,9 @@ def why_no_volume(frames: list[Frame]) -> str | None:
         return f"series of {len(frames)} files mixes image sizes {text}"
     if len({frame.orientation for frame in frames}) > 1:
         return f"series of {len(frames)} files mixes slice orientations (a localizer?)"
+    scales = sorted({frame.scale for frame in frames})
+    if len(scales) > 1:
+        return f"series of {len(frames)} files mixes positions by {' and '.join(scales)}"
     places = len({frame.position for frame in frames})
     if places < len(frames):
         return (

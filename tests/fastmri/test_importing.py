@@ -199,12 +199,32 @@ def test_slice_location_and_rescale(tmp_path):
     for k, location in enumerate((5.0, -5.0)):
         pixels = np.zeros((16, 16))
         pixels[4:12, 4:12] = 50 * (k + 1)
-        scale = {"RescaleSlope": 3, "RescaleIntercept": 30}
-        write_dicom(tmp_path / f"{k}.dcm", pixels, series=series, SliceLocation=location, **scale)
+        fields = {"SliceLocation": location, "RescaleSlope": 3, "RescaleIntercept": 30}
+        write_dicom(tmp_path / f"{k}.dcm", pixels, series=series, ImagePositionPatient=None, **fields)
     report = import_images(tmp_path, tmp_path / "out", split="train", snr=1e4)
     _, target, _ = contents(report.written[0])
     np.testing.assert_allclose(target[0, 8, 8] / target[1, 8, 8], 330 / 180, rtol=0.01)
     np.testing.assert_allclose(target[0, 1, 1] / target[1, 8, 8], 30 / 180, rtol=0.02)
+
+
+def test_slices_are_ordered_by_where_they_are_before_what_they_are_called(tmp_path):
+    for k in range(3):
+        pixels = 100 * (k + 1) * (ball((1, 16, 16))[0] > 0)
+        options = {"position": 3.0 * k, "SliceLocation": -float(k)}
+        write_dicom(tmp_path / "a" / f"{k}.dcm", pixels, series="1.2.1", **options)
+    (path,) = import_images(tmp_path / "a", tmp_path / "out", split="train", snr=200.0).written
+    means = contents(path)[1].mean((1, 2))
+    assert (np.diff(means) > 0).all()
+
+
+def test_positions_on_two_scales_are_no_order(tmp_path):
+    pixels = ball((1, 16, 16))[0]
+    write_dicom(tmp_path / "a" / "0.dcm", pixels, series="1.2.1", SliceLocation=5.0)
+    write_dicom(
+        tmp_path / "a" / "1.dcm", pixels, series="1.2.1", ImagePositionPatient=None, SliceLocation=9.0
+    )
+    report = import_images(tmp_path / "a", tmp_path / "out")
+    assert reasons(report)["0.dcm"].endswith("mixes positions by ImagePositionPatient and SliceLocation")
 
 
 def test_dicom_stands_upright_and_tells_no_name(tmp_path):
