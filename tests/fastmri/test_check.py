@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fastmri.check import check_folder, format_report
+from fastmri.header import Header, format_header
 from tests.conftest import write_tiny_volume
 
 ESC = "reconstruction_esc"
@@ -79,6 +80,17 @@ def test_good_data_has_no_problem(tiny_data):
     assert "singlecoil_val/file1000005.h5" in text
     assert "64x41" in text
     assert "no problems" in text
+
+
+def test_a_narrow_file_without_a_target_has_no_problem(tmp_path):
+    def narrow(file: h5py.File) -> None:
+        as_test_file(file, mask=(np.arange(48) % 4 == 0)[10:38])
+        kspace = file["kspace"][:, :, 10:38]
+        del file["kspace"], file["ismrmrd_header"]
+        file["kspace"] = kspace
+        file["ismrmrd_header"] = format_header(Header((64, 28, 1), (32, 32, 1), center=14, maximum=27))
+
+    assert problems_after(tmp_path / "singlecoil_test" / "a.h5", narrow) == []
 
 
 def test_one_folder_or_one_file(tiny_data):
