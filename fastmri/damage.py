@@ -38,8 +38,8 @@ def check_file(path: Path) -> FileReport:
             notes += _notes(file, volume)
             problems += _check_shapes(file, volume, path.parent.name)
             mask = _mask(file, volume, problems)
-            problems += _check_slices(file, volume, mask)
-            problems += _check_attributes(file, volume)
+            found = _check_slices(file, volume, mask, problems)
+            problems += _check_attributes(file, found) if volume.has_target else []
     except ValueError as error:
         problems.append(str(error).removeprefix(named))
     return FileReport(path, volume, notes, problems)
@@ -81,19 +81,28 @@ def _mask(file: h5py.File, volume: Volume, problems: list[str]) -> np.ndarray | 
     return None
 
 
-def _check_slices(file: h5py.File, volume: Volume, mask: np.ndarray | None) -> list[str]:
-    """Problems of the samples, each with the slices that have it; reads a slice at a time."""
+def _check_slices(
+    file: h5py.File, volume: Volume, mask: np.ndarray | None, problems: list[str]
+) -> dict[str, float]:
+    """The target's `max` and `norm`; adds the problems of samples, each with the slices that have it.
+
+    Reads a slice at a time.
+    """
     slices: defaultdict[str, list[int]] = defaultdict(list)
     worst: defaultdict[str, float] = defaultdict(float)
+    largest, squares = -np.inf, 0.0
     for k in range(volume.num_slices):
-        target = file[TARGET][k] if volume.has_target else None
+        target = file[TARGET][k].astype(np.float64) if volume.has_target else None
         for problem, error in _slice_problems(file["kspace"][k], target, mask).items():
             slices[problem].append(k)
             worst[problem] = max(worst[problem], error)
-    return [
+        if target is not None:
+            largest, squares = max(largest, float(target.max())), squares + float((target**2).sum())
+    problems += [
         f"{problem} in {_ranges(where)}" + f" (relative error {worst[problem]:.2g})" * (worst[problem] > 0)
         for problem, where in slices.items()
     ]
+    return {"max": largest, "norm": squares**0.5}
 
 
 def _slice_problems(
@@ -127,16 +136,10 @@ def target_error(kspace: np.ndarray, target: np.ndarray) -> float:
     return float((center_crop(image, target.shape).double() - truth).norm() / truth.norm())
 
 
-def _check_attributes(file: h5py.File, volume: Volume) -> list[str]:
+def _check_attributes(file: h5py.File, found: dict[str, float]) -> list[str]:
     """Whether `max` and `norm` are those of the target, as metrics rely on the first."""
-    if not volume.has_target:
-        return []
-    largest, squares = -np.inf, 0.0
-    for k in range(volume.num_slices):
-        target = file[TARGET][k].astype(np.float64)
-        largest, squares = max(largest, float(target.max())), squares + float((target**2).sum())
     problems = []
-    for name, true in (("max", largest), ("norm", squares**0.5)):
+    for name, true in found.items():
         stated = read_number(file, name)
         given = true if stated is None else stated
         # a target that is not finite has been named already
