@@ -109,6 +109,8 @@ def config_sha256(config: Config) -> str:
         for name in names:
             del content[group][name]
     del content["device"]
+    if content["model"]["name"] == "generative_global":  # it was written, and did as little
+        content["model"]["cascade"]["normalize"] = True
     for group, values in LATER.items():
         for name, value in values.items():
             if content[group][name] == value:

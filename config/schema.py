@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Filters = Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(max_length=8)]
 
@@ -159,12 +159,21 @@ class GenerativeGlobal(Options):
     """The cascade under one texture vector for the whole picture, as a reference."""
 
     name: Literal["generative_global"] = "generative_global"
-    cascade: Cascade = Field(Cascade(), description="options of the cascade that is modulated")
+    cascade: Cascade = Field(
+        Cascade(normalize=False),
+        description="options of the cascade; normalize is off, as what modulates it normalises",
+    )
     token_width: int = Field(128, ge=1, le=4096, description="values of the texture vector")
     latent: int = Field(64, ge=1, le=4096, description="values of the variational latent")
     encoder_weights: str = Field(
         "imagenet", description="MobileNetV2 of encoder and proxy: imagenet, a file, or none"
     )
+
+    @field_validator("cascade")
+    @classmethod
+    def _modulated(cls, cascade: Cascade) -> Cascade:
+        """Whatever is written, and runs from before have true."""
+        return cascade.model_copy(update={"normalize": False})
 
 
 class Levels(Options):

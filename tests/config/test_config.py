@@ -195,6 +195,14 @@ def test_hostile_yaml_is_refused_in_short_lines(tmp_path, content, message):
     assert str(error.value).replace("\n", "").isprintable()
 
 
+@pytest.mark.parametrize("written", [{}, {"cascade": {"normalize": True}}, {"cascade": {"normalize": False}}])
+def test_what_modulation_replaces_is_off_in_the_options_that_are_kept(written):
+    config = make_config({"model": {"name": "generative_global", **written}})
+    assert plain_config(config)["model"]["cascade"]["normalize"] is False
+    before = "6a3228400d8ab83363918cbd44ac7db18e018d7e909e469b8c909e6f74e5cfb7"
+    assert config_sha256(config) == before
+
+
 def test_results_from_before_an_option_are_of_the_same_options():
     plain = config_sha256(make_config({}))
     assert plain == "7939b5074237b467a867242923e44140601f140ab2dbfbf22ca5c2f1fc8511f1"
