@@ -56,7 +56,7 @@ def emulate_scan(
     scaled = (images[:, ::-1] * scale).astype(np.complex64)
     foreground = _foreground(np.abs(scaled))
     if not np.iscomplexobj(images):
-        scaled *= np.exp(1j * smooth_phase(scaled.shape, rng))
+        scaled *= np.exp(1j * random_phase(scaled.shape, rng))
     rows = images.shape[1]
     # fastMRI's centre crop of 2H rows starts at H // 2
     padded = np.pad(scaled, ((0, 0), (rows // 2, rows - rows // 2), (0, 0)))
@@ -79,7 +79,7 @@ def _foreground(magnitude: np.ndarray) -> float:
     return float(bright.mean())
 
 
-def smooth_phase(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
+def random_phase(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
     """Random phase in radians, float32 (S, H, W): a quadratic and a few slow waves, smooth over slices."""
     z, y, x = np.meshgrid(
         *(np.linspace(-1, 1, n, dtype=np.float32) for n in shape), indexing="ij", sparse=True

@@ -19,7 +19,7 @@ from fastmri.fourier import ifft2c
 from fastmri.image import center_crop
 from fastmri.importing import import_images
 from fastmri.pictures import label_from_name, read_nifti
-from fastmri.rescan import emulate_scan, matrix_of, smooth_phase
+from fastmri.rescan import emulate_scan, matrix_of, random_phase
 from fastmri.series import why_no_volume
 from fastmri.splitting import val_start
 from tests.conftest import shared
@@ -180,7 +180,7 @@ def test_images_without_a_foreground_are_refused():
 
 
 def test_random_phase_is_smooth_and_real_input_gets_it(tmp_path):
-    phase = smooth_phase((4, 32, 32), np.random.default_rng(0))
+    phase = random_phase((4, 32, 32), np.random.default_rng(0))
     assert np.ptp(phase) > 0.5
     assert np.abs(np.diff(phase, axis=1)).max() < 0.5
     assert np.abs(np.diff(phase, axis=2)).max() < 0.5
