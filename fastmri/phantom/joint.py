@@ -49,7 +49,7 @@ def cruciates(place: Place) -> tuple[np.ndarray, np.ndarray]:
     return coverage(anterior, place.pixel), coverage(posterior, place.pixel)
 
 
-def collaterals(knee: Knee, place: Place, bones: np.ndarray) -> np.ndarray:
+def collaterals(place: Place, bones: np.ndarray) -> np.ndarray:
     """Medial and lateral collateral ligament and iliotibial band; the flat ones lie close on the bone."""
     share = coverage(capsule(place, *_LATERAL_COLLATERAL), place.pixel)
     medial = _band(place, bones, side=-1, rows=(-58, 27), depth=(-14, 12), thickness=1.9)

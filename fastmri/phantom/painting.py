@@ -113,7 +113,7 @@ def _paint_ligaments(image: np.ndarray, knee: Knee, tissues: Tissues, place: Pla
     if place.z > 15:
         paint(image, joint.extensor_tendons(knee, place), strands)
     if -32 < place.z < 26:
-        paint(image, joint.collaterals(knee, place, bone), strands)
+        paint(image, joint.collaterals(place, bone), strands)
 
 
 def _paint_inside(
