@@ -101,7 +101,7 @@ def _check_target(target: h5py.Dataset, slices: int) -> None:
     if len(target.shape or ()) != 3 or target.shape[0] != slices or 0 in target.shape:
         raise ValueError(f"{TARGET} must be ({slices}, h, w), is {target.shape}")
     if target.dtype.kind not in "fiu":
-        raise ValueError(f"{TARGET} must be real floating point, is {target.dtype}")
+        raise ValueError(f"{TARGET} must be of real numbers, is {target.dtype}")
     check_samples(target, TARGET)
 
 

@@ -135,7 +135,7 @@ HARMS: dict[str, tuple[Callable[[h5py.File], None], str]] = {  # name: what is d
     "virtual": (virtual("pipe"), "kspace keeps its samples in another file"),
     "target of text": (
         replace(TARGET, data=np.full((3, 32, 32), b"x")),
-        f"{TARGET} must be real floating point",
+        f"{TARGET} must be of real numbers",
     ),
     "target too large": (
         replace(TARGET, shape=(3, 64, 10**6), dtype="f4", chunks=(1, 64, 64)),
