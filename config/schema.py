@@ -297,7 +297,9 @@ class Train(Options):
     steps: int = Field(100_000, ge=1, description="optimizer steps in all")
     lr: float = Field(1e-3, gt=0, le=1, description="highest learning rate")
     warmup: int = Field(500, ge=0, description="steps until the highest learning rate")
-    weight_decay: float = Field(1e-4, ge=0, description="on weights of convolutions alone")
+    weight_decay: float = Field(
+        1e-4, ge=0, description="on weights of more than one axis, as convolutions have"
+    )
     accumulate: int = Field(
         1, ge=1, le=4096, description="batches per step and process, whose gradients are averaged"
     )

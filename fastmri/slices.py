@@ -16,7 +16,7 @@ class Slice(NamedTuple):
     target: Tensor | None  # float32 (1, h, w), raw; None where the file has none
     kspace: Tensor | None  # complex64 (1, h, W) complete hybrid data of the target; None where there is none
     max_value: Tensor  # float32 (1, 1, 1), maximum of the raw target volume; 0 where there is none
-    scale: Tensor  # float32 (1, 1, 1), maximum of |zero-filled| over the whole slice
+    scale: Tensor  # float32 (1, 1, 1), maximum of |zero-filled| over all rows of the C slices
     fname: str
     slice_num: int
     acceleration: int

@@ -12,7 +12,7 @@ Gradients = list[Tensor | None]  # by parameter; None of one that had no part
 
 
 def make_optimizer(model: nn.Module, options: Train, betas: tuple[float, float] = (0.9, 0.999)) -> AdamW:
-    """AdamW (Loshchilov & Hutter 2019); weight decay on the weights of convolutions alone."""
+    """AdamW (Loshchilov & Hutter 2019); weight decay on weights of more than one axis."""
     trained = trained_parameters(model)
     groups = [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": options.weight_decay},
