@@ -17,6 +17,14 @@ ALLOWED = {
     "trainer": {"trainer", "custom_nn", "fastmri", "config"},
     "main": {"trainer", "config", "fastmri"},
 }
+FOLDERS: dict[str, set[str]] = {  # of the trainer, which all may import: "trainer" is what lies in none
+    "trainer": {"evaluation", "planning"},
+    "evaluation": set(),
+    "benchmark": set(),
+    "planning": {"benchmark"},
+    "comparison": {"evaluation"},
+    "report": {"evaluation", "comparison", "benchmark"},
+}
 OURS = set(ALLOWED)
 FILES = [
     ROOT / "main.py",
@@ -24,22 +32,41 @@ FILES = [
 ]
 
 
-def imports(path: Path) -> set[str]:
+def modules(path: Path) -> set[str]:
+    """What a file imports, wherever in it, by whole names."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             assert node.module
-            found.add(node.module.split(".")[0])
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
+
+
+def imports(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in modules(path)}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_follow_the_layers(path):
     package = path.relative_to(ROOT).parts[0].removesuffix(".py")
     assert imports(path) & OURS <= ALLOWED[package]
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_folders_of_the_trainer_know_only_what_they_build_on(folder):
+    inside = ROOT / "trainer" if folder == "trainer" else ROOT / "trainer" / folder
+    known = set().union(*map(modules, inside.glob("*.py")))
+    of_folders = {name.split(".")[1] for name in known if re.match(r"trainer\.\w+\.", name)}
+    others = {name for name in of_folders if (ROOT / "trainer" / name).is_dir()}
+    assert others - {folder} <= FOLDERS[folder]
+
+
+def test_every_folder_of_the_trainer_has_its_place():
+    found = {path.parent.name for path in (ROOT / "trainer").rglob("*.py")}
+    assert found == {*FOLDERS, "commands"}
 
 
 def test_what_is_imported_is_required_and_what_is_required_imported():

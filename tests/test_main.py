@@ -112,7 +112,7 @@ def test_import_without_an_image_ends_with_2(tmp_path, capsys):
 def test_a_folder_that_takes_no_file_is_told_before_the_work(tmp_path, capsys, monkeypatch):
     (tmp_path / "file").write_text("")
     write_tiny_volume(tmp_path / "data" / "singlecoil_val" / "file1000001.h5")
-    monkeypatch.setattr("trainer.validate.evaluate", lambda *rest: pytest.fail("work was done"))
+    monkeypatch.setattr("trainer.evaluation.validate.evaluate", lambda *rest: pytest.fail("work was done"))
     out = tmp_path / "file" / "out"
     assert program.main(["validate", "zero_filled", f"data.path={tmp_path / 'data'}", "--out", str(out)]) == 2
     assert f"error: {out}: must be a folder that can be written (Not a directory)" in capsys.readouterr().err

@@ -15,7 +15,6 @@ from fastmri.atomic import replacing, writable_folder
 from fastmri.dataset import collate
 from fastmri.volumes import Volume
 from trainer import log
-from trainer.announce import announce
 from trainer.cache import cached
 from trainer.compiled import compile_network, or_eager
 from trainer.data import find_volumes, training_loader
@@ -24,6 +23,7 @@ from trainer.faults import enough_memory, places, tell_bad_step, write_batches
 from trainer.gaps import tuning_batches
 from trainer.lock import locked
 from trainer.milestones import due, log_losses, save_last, validate_step, validation_due
+from trainer.planning.announce import announce
 from trainer.pretrained import resolve_baseline
 from trainer.recent import Recent
 from trainer.signals import stop_signals

@@ -11,15 +11,15 @@ from config.schema import Config
 from fastmri.volumes import Volume
 from trainer import checkpoint, log
 from trainer.distributed import Process, mean
-from trainer.evaluate import Evaluation, evaluate
-from trainer.figures import draw_panels
+from trainer.evaluation.evaluate import Evaluation, evaluate
+from trainer.evaluation.figures import draw_panels
+from trainer.evaluation.scores import Measures, mean_gaps
+from trainer.evaluation.selection import rating
+from trainer.evaluation.summary import posterior_rows, rows
+from trainer.evaluation.tables import format_posterior, format_rows
 from trainer.optimizer import learning_rate
 from trainer.recent import Recent
-from trainer.scores import Measures, mean_gaps
-from trainer.selection import rating
 from trainer.state import State, last_checkpoint
-from trainer.summary import posterior_rows, rows
-from trainer.tables import format_posterior, format_rows
 
 
 def validation_due(state: State, config: Config) -> bool:

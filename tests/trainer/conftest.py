@@ -9,7 +9,7 @@ import yaml
 
 from main import main
 from tests.trainer.processes import OURS
-from trainer.isolation import start_server
+from trainer.benchmark.isolation import start_server
 
 TINY: dict[str, Any] = {
     "device": "cpu",

@@ -19,9 +19,9 @@ from torch.distributed import TCPStore
 from config.load import load_config
 from main import main
 from trainer import distributed, loop, state
-from trainer.isolation import start_server
+from trainer.benchmark.isolation import start_server
 
-OURS = ["tests.trainer.processes", "trainer.reconstruct", "trainer.validate"]
+OURS = ["tests.trainer.processes", "trainer.evaluation.reconstruct", "trainer.evaluation.validate"]
 
 
 def fork(log: Path, work: Callable, *arguments: object, **environment: str) -> BaseProcess:

@@ -16,23 +16,23 @@ from config.load import load_config
 from custom_nn.generative import Generative
 from main import main
 from tests.trainer.conftest import SHORT, write_config
-from trainer import launch as launching
-from trainer.benchmark import benchmark
-from trainer.benchmark_tables import format_report
-from trainer.breakdown import GROUPS, Watch, group_of, profile_groups
+from trainer.benchmark import launch as launching
+from trainer.benchmark.benchmark import benchmark
+from trainer.benchmark.benchmark_tables import format_report
+from trainer.benchmark.breakdown import GROUPS, Watch, group_of, profile_groups
+from trainer.benchmark.efficiency import ring_figures
+from trainer.benchmark.floors import Cost, Floor, Rates, count_flops
+from trainer.benchmark.isolation import in_child
+from trainer.benchmark.launch import launch
+from trainer.benchmark.measurements import PARTS, Bench, Request, plan
+from trainer.benchmark.peer import Peer
+from trainer.benchmark.reading import CACHES, NO_CACHE, Source, as_read
+from trainer.benchmark.throughput import Setting, as_set, make_batch, make_call
+from trainer.benchmark.timing import time_calls
 from trainer.data import find_volumes
 from trainer.distributed import Process
 from trainer.draws import evaluation_draws
-from trainer.efficiency import ring_figures
-from trainer.floors import Cost, Floor, Rates, count_flops
-from trainer.isolation import in_child
-from trainer.launch import launch
-from trainer.measurements import PARTS, Bench, Request, plan
-from trainer.peer import Peer
-from trainer.reading import CACHES, NO_CACHE, Source, as_read
 from trainer.state import make_state
-from trainer.throughput import Setting, as_set, make_batch, make_call
-from trainer.timing import time_calls
 
 TIMES = {"median", "low", "high", "count", "first", "slices_per_second", "floor", "bound", "ratio"}
 

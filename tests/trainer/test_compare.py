@@ -16,19 +16,19 @@ from scipy.stats import wilcoxon
 
 from fastmri.spectrum import RINGS
 from main import main
-from trainer import press
-from trainer.compare import common_rows, compare_validated, draw_numbers
-from trainer.curves import Curve, _draw_loss, loss_curves, metric_curves, smooth
+from trainer.comparison import press
+from trainer.comparison.compare import common_rows, compare_validated, draw_numbers
+from trainer.comparison.curves import Curve, _draw_loss, loss_curves, metric_curves, smooth
+from trainer.comparison.gallery import reconstruct_slice
+from trainer.comparison.gallery_figure import gallery_figure
+from trainer.comparison.paired import Paired, compare_records, format_differences, paired, paired_words
+from trainer.comparison.records import read_records
+from trainer.comparison.spectra import Spectrum, draw_spectra, read_spectra
+from trainer.comparison.tradeoff import AMPLITUDES, measure, spread_out, stored_means
 from trainer.data import find_volumes
-from trainer.figures import WARNING
-from trainer.findings import result_rows
-from trainer.gallery import reconstruct_slice
-from trainer.gallery_figure import gallery_figure
-from trainer.intervals import RESAMPLES
-from trainer.paired import Paired, compare_records, format_differences, paired, paired_words
-from trainer.records import read_records
-from trainer.spectra import Spectrum, draw_spectra, read_spectra
-from trainer.tradeoff import AMPLITUDES, measure, spread_out, stored_means
+from trainer.evaluation.figures import WARNING
+from trainer.evaluation.intervals import RESAMPLES
+from trainer.report.findings import result_rows
 
 CPU = torch.device("cpu")
 FIGURES = {

@@ -10,11 +10,11 @@ from config.schema import Config
 from main import main
 from tests.custom_nn.test_models import scene
 from tests.trainer.conftest import TINY, write_config
-from trainer.announce import training_memory
 from trainer.compiled import COMPILED, compile_network, or_eager
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
 from trainer.memory import saved_for_backward
+from trainer.planning.announce import training_memory
 from trainer.state import differences, make_state
 
 CASCADE = {"model": {"blocks": 4, "filters": [4, 8]}}

@@ -19,15 +19,15 @@ from tests.trainer.conftest import SPATIAL, TINY
 from tests.trainer.test_generative_training import GLOBAL
 from tests.trainer.test_plan import presets, published
 from trainer import checkpoint
+from trainer.benchmark.isolation import in_child
+from trainer.benchmark.throughput import Setting, make_batch, measure_step
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
-from trainer.footprint import ALLOWANCE, find_footprint
 from trainer.gradients import Found, Weights
-from trainer.isolation import in_child
-from trainer.plan import CARDS
+from trainer.planning.footprint import ALLOWANCE, find_footprint
+from trainer.planning.plan import CARDS
 from trainer.state import last_checkpoint, make_state
 from trainer.step import batch_betas, train_step
-from trainer.throughput import Setting, make_batch, measure_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is visible")
 

@@ -15,14 +15,14 @@ from custom_nn.generative import Generative
 from custom_nn.pix2pix import Pix2Pix
 from trainer import checkpoint
 from trainer.adversary import make_discriminator
-from trainer.architecture import diagrams
-from trainer.diagram import MARGIN, Diagram, render
-from trainer.diagram_cascade import cascade_diagram
-from trainer.diagram_global import global_diagram
-from trainer.diagram_pix2pix import pix2pix_diagram
-from trainer.diagram_texture import texture_diagram
-from trainer.diagram_unet import unet_diagram
-from trainer.records import Record
+from trainer.comparison.architecture import diagrams
+from trainer.comparison.diagram import MARGIN, Diagram, render
+from trainer.comparison.diagram_cascade import cascade_diagram
+from trainer.comparison.diagram_global import global_diagram
+from trainer.comparison.diagram_pix2pix import pix2pix_diagram
+from trainer.comparison.diagram_texture import texture_diagram
+from trainer.comparison.diagram_unet import unet_diagram
+from trainer.comparison.records import Record
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

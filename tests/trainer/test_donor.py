@@ -15,7 +15,7 @@ from fastmri.spectrum import INVENTED, null_space_measures, ring_sums
 from fastmri.volumes import describe_volume
 from main import main
 from tests.conftest import write_tiny_volume
-from trainer.donor import choose_donors, donor_image
+from trainer.evaluation.donor import choose_donors, donor_image
 
 
 @pytest.fixture

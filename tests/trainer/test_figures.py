@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from trainer.figures import ERROR_GAIN, WARNING, Panel, draw_panels, panel_figure
+from trainer.evaluation.figures import ERROR_GAIN, WARNING, Panel, draw_panels, panel_figure
 
 CAPTION = "volume: 14.50 dB / SSIM 0.467"
 

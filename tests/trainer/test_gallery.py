@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from fastmri.volumes import Volume
-from trainer.figures import ERROR_GAIN, WARNING
-from trainer.gallery import Gallery, Row
-from trainer.gallery_figure import FEW, gallery_figure
+from trainer.comparison.gallery import Gallery, Row
+from trainer.comparison.gallery_figure import FEW, gallery_figure
+from trainer.evaluation.figures import ERROR_GAIN, WARNING
 
 NAMES = ["zero-filled", "baseline", "unet", "global, mean of 8 samples", "global, sample", "tv"]
 NAMES += ["experiments/spatial_long, mean of 8 samples", "experiments/spatial_long, sample", "pix2pix"]

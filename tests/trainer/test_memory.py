@@ -9,9 +9,9 @@ import torch
 from config.load import make_config
 from custom_nn.model import ZeroFilled
 from tests.conftest import write_tiny_volume
-from trainer import evaluate as evaluation
 from trainer.data import find_volumes
 from trainer.distributed import Process
+from trainer.evaluation import evaluate as evaluation
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from main import main
 from tests.conftest import write_tiny_volume
 from trainer.data import find_volumes
 from trainer.distributed import Process
-from trainer.methods import FALLBACK, weights_of_files
-from trainer.tuning import tune_weights, tuning_batches
+from trainer.evaluation.methods import FALLBACK, weights_of_files
+from trainer.evaluation.tuning import tune_weights, tuning_batches
 
 CPU = Process(torch.device("cpu"))
 QUICK = ["device=cpu", "data.num_workers=0", "data.scan_cache=null", "classical.iterations=10"]

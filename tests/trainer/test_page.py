@@ -20,9 +20,9 @@ from tests.conftest import write_tiny_volume
 from tests.trainer.chromium import browse
 from tests.trainer.conftest import SPATIAL, write_generative
 from trainer.data import spread_evenly
-from trainer.figures import ERROR_GAIN, WARNING
-from trainer.page import select_views
-from trainer.tables import COLUMNS
+from trainer.evaluation.figures import ERROR_GAIN, WARNING
+from trainer.evaluation.page import select_views
+from trainer.evaluation.tables import COLUMNS
 
 LABEL = "</script><b>x"  # what no label may do: end the script and open a tag
 NAMES = ["file1.h5", 'file2"><b onclick=x>.h5', "file3.h5"]

@@ -10,8 +10,8 @@ from torchvision.models import vgg16
 
 from main import main
 from tests.conftest import smooth_images, write_tiny_volume
-from trainer.intervals import LEVEL, bootstrap_interval
-from trainer.perceptual import VGG, Perceptual
+from trainer.evaluation.intervals import LEVEL, bootstrap_interval
+from trainer.evaluation.perceptual import VGG, Perceptual
 
 CPU = torch.device("cpu")
 

@@ -15,16 +15,16 @@ from tests.conftest import ROOT, write_tiny_volume
 from tests.trainer.conftest import SPATIAL, write_config, write_generative
 from tests.trainer.processes import OURS
 from trainer import checkpoint
-from trainer.benchmark import resolved
+from trainer.benchmark.benchmark import resolved
+from trainer.benchmark.isolation import start_server
+from trainer.benchmark.throughput import Setting, as_set, make_batch, make_call
 from trainer.data import find_volumes
 from trainer.distributed import Process
-from trainer.footprint import ALLOWANCE, Footprint, checkpoint_bytes, find_footprint
-from trainer.isolation import start_server
 from trainer.memory import LiveTensors, saved_for_backward
-from trainer.plan import CARDS, Plan, count_parameters, find_rooms, fit_card, make_plan
-from trainer.plan_tables import format_pace, format_subject
+from trainer.planning.footprint import ALLOWANCE, Footprint, checkpoint_bytes, find_footprint
+from trainer.planning.plan import CARDS, Plan, count_parameters, find_rooms, fit_card, make_plan
+from trainer.planning.plan_tables import format_pace, format_subject
 from trainer.state import make_state
-from trainer.throughput import Setting, as_set, make_batch, make_call
 
 CPU = Process(torch.device("cpu"))
 GIB = 2**30

@@ -9,10 +9,10 @@ from scipy.stats import norm
 
 from config.schema import Config
 from tests.custom_nn.test_models import cascade
-from trainer.calibration_curves import Reliability, read_reliability, reliability_figure
-from trainer.records import Record
-from trainer.reliability import LEVELS, NORMAL, exact_coverage, held, reliability_rows
-from trainer.trust import FACTORS, Trust, trust
+from trainer.comparison.calibration_curves import Reliability, read_reliability, reliability_figure
+from trainer.comparison.records import Record
+from trainer.evaluation.reliability import LEVELS, NORMAL, exact_coverage, held, reliability_rows
+from trainer.evaluation.trust import FACTORS, Trust, trust
 
 
 def volume(seed: int, honest: float = 1.0, samples: int | None = None, acquisition: str = "PD") -> Trust:

@@ -12,12 +12,12 @@ from pypdf import PdfReader
 
 from config.load import make_config, plain_config
 from main import main
-from trainer.ablations import find_ablations
-from trainer.compare import write_comparison
-from trainer.figures import WARNING
-from trainer.headline import headline
-from trainer.origins import training_table
-from trainer.records import Record, read_records
+from trainer.comparison.compare import write_comparison
+from trainer.comparison.records import Record, read_records
+from trainer.evaluation.figures import WARNING
+from trainer.report.ablations import find_ablations
+from trainer.report.headline import headline
+from trainer.report.origins import training_table
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")

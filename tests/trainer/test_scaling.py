@@ -4,8 +4,8 @@ import pytest
 
 from main import main
 from tests.trainer.conftest import write_config
-from trainer.efficiency import efficiencies, ring_figures
-from trainer.scaling import (
+from trainer.benchmark.efficiency import efficiencies, ring_figures
+from trainer.benchmark.scaling import (
     KNEE_SLICES,
     MEANING,
     Assumptions,

@@ -3,9 +3,9 @@
 import pytest
 
 from fastmri.posterior import law
-from trainer.evaluate import Evaluation
-from trainer.scores import Measures, Score, Spread
-from trainer.selection import rating
+from trainer.evaluation.evaluate import Evaluation
+from trainer.evaluation.scores import Measures, Score, Spread
+from trainer.evaluation.selection import rating
 
 SAMPLES = 8
 LAW = law(SAMPLES)

@@ -13,9 +13,9 @@ from fastmri.masks import evaluation_mask
 from main import main
 from tests.conftest import write_tiny_volume
 from trainer import checkpoint
-from trainer.calibration import calibration_terms, read_calibration
-from trainer.trust import belief, bounds_held, calibrate, coverage, trust
-from trainer.validate import Run, run_calibration
+from trainer.evaluation.calibration import calibration_terms, read_calibration
+from trainer.evaluation.trust import belief, bounds_held, calibrate, coverage, trust
+from trainer.evaluation.validate import Run, run_calibration
 
 LEVEL = 0.9
 SAMPLES = 8

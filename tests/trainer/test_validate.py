@@ -17,9 +17,9 @@ from fastmri.metrics import volume_metrics
 from fastmri.volumes import describe_volume
 from main import main
 from trainer import checkpoint
-from trainer import evaluate as evaluating
 from trainer.data import find_volumes
 from trainer.distributed import Process
+from trainer.evaluation import evaluate as evaluating
 
 ALL = "validate.perceptual=true"
 

@@ -51,10 +51,10 @@ def run(config: Path, overrides: list[str], data: Path | None, out: Path | None,
 
     from config.load import changed, load_config
     from fastmri.atomic import replacing
-    from trainer.benchmark import benchmark
-    from trainer.benchmark_tables import format_report
+    from trainer.benchmark.benchmark import benchmark
+    from trainer.benchmark.benchmark_tables import format_report
+    from trainer.benchmark.measurements import Request
     from trainer.distributed import choose_device
-    from trainer.measurements import Request
     from trainer.provenance import typed
 
     console()

@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(run: Path, data: Path, overrides: list[str]) -> int:
     from config.load import changed
     from trainer import distributed
-    from trainer.calibrate import calibrate_run
+    from trainer.evaluation.calibrate import calibrate_run
+    from trainer.evaluation.validate import load_run
     from trainer.provenance import record_command
-    from trainer.validate import load_run
 
     found, held_out = load_run(run, overrides), data / "singlecoil_val"
     place = {"val": held_out if held_out.is_dir() else data}  # no override: YAML may take a name for a number

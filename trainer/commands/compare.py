@@ -37,7 +37,7 @@ def run(
     volumes: int,
     device: str,
 ) -> int:
-    from trainer.compare import Request, compare
+    from trainer.comparison.compare import Request, compare
     from trainer.distributed import choose_device
 
     console()

@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(run: Path, source: Path, out: Path, overrides: list[str], device: str, **options: Any) -> int:
     from trainer import distributed
-    from trainer.reconstruct import reconstruct
-    from trainer.validate import load_run
+    from trainer.evaluation.reconstruct import reconstruct
+    from trainer.evaluation.validate import load_run
 
     process = distributed.find_process(device)
     console(quiet=not process.main)

@@ -47,7 +47,7 @@ def run(
 ) -> int:
     from trainer.distributed import choose_device
     from trainer.provenance import typed
-    from trainer.report import Sources, report
+    from trainer.report.report import Sources, report
 
     console()
     named = ["--ablations", *ablations] if ablations else []

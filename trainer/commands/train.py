@@ -48,8 +48,8 @@ def run(config: Path, overrides: list[str], out: Path | None, plan: bool) -> int
 
 
 def _plan(options: Any, out: Path | None, process: Any) -> int:
-    from trainer.plan import make_plan
-    from trainer.plan_tables import format_plan
+    from trainer.planning.plan import make_plan
+    from trainer.planning.plan_tables import format_plan
 
     print(format_plan(make_plan(options, out, process)))
     return 0

@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(run: Path, overrides: list[str], out: Path | None, html: Path | None) -> int:
     from trainer import distributed
+    from trainer.evaluation.validate import load_run, validate
     from trainer.provenance import record_command
-    from trainer.validate import load_run, validate
 
     found = load_run(run, overrides)
     process = distributed.find_process(found.config.device)

@@ -1,0 +1,1 @@
+"""Speed and scale: data path, step, inference, processes."""
