@@ -17,7 +17,7 @@ from custom_nn.modules import Modules
 from custom_nn.unet import UNet
 from fastmri.fourier import fft2c, ifft2c
 from fastmri.image import center_fit, image_size
-from fastmri.physics import measured_scale, middle_slice, replace_sampled, zero_filled
+from fastmri.physics import Measured, measured_scale, middle_slice, zero_filled
 
 
 class Pix2Pix(nn.Module):
@@ -51,16 +51,15 @@ class Pix2Pix(nn.Module):
         self, masked_kspace: Tensor, mask: Tensor, noise: Noise | None, scale: Tensor | None = None
     ) -> Reconstruction:
         scale = measured_scale(masked_kspace) if scale is None else scale
-        measured = masked_kspace / scale
-        image = zero_filled(measured)
-        size = height, width = image_size(image)
-        small = resample(image, (-(-height // self.downsample), -(-width // self.downsample)))
+        start = zero_filled(masked_kspace / scale)
+        size = height, width = image_size(start)
+        small = resample(start, (-(-height // self.downsample), -(-width // self.downsample)))
         corrected = middle_slice(small) + to_complex(self.unet.correct(to_channels(small)))
         image = resample(corrected, size)
         if self.enlarge is not None:
             image = image + to_complex(center_fit(self.enlarge(to_channels(corrected)), size))
         if self.data_consistency:
-            image = replace_sampled(image, middle_slice(measured), mask)
+            image = Measured.of(middle_slice(start), mask).put_back(image)
         return Reconstruction(image * scale)
 
 

@@ -9,7 +9,7 @@ from custom_nn.layers import conv3x3, halve, instance_norm, start_small, to_chan
 from custom_nn.model import Noise, Reconstruction
 from custom_nn.modules import Modules
 from fastmri.image import pad_to_multiple
-from fastmri.physics import measured_scale, middle_slice, replace_sampled, zero_filled
+from fastmri.physics import Measured, measured_scale, middle_slice, zero_filled
 
 EPSILON = 1e-5  # of variances, torch's
 
@@ -38,11 +38,10 @@ class UNet(nn.Module):
         self, masked_kspace: Tensor, mask: Tensor, noise: Noise | None, scale: Tensor | None = None
     ) -> Reconstruction:
         scale = measured_scale(masked_kspace) if scale is None else scale
-        measured = masked_kspace / scale
-        image = zero_filled(measured)
-        image = middle_slice(image) + to_complex(self.correct(to_channels(image)))
+        start = zero_filled(masked_kspace / scale)
+        image = middle_slice(start) + to_complex(self.correct(to_channels(start)))
         if self.data_consistency:
-            image = replace_sampled(image, middle_slice(measured), mask)
+            image = Measured.of(middle_slice(start), mask).put_back(image)
         return Reconstruction(image * scale)
 
     def correct(self, x: Tensor) -> Tensor:
