@@ -1,4 +1,4 @@
-"""What a file holds, read when it is used: k-space and target a slice at a time, mask and attributes."""
+"""What a file holds, read when it is used: k-space a slice at a time, mask and attributes."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import h5py
 import numpy as np
 
 from fastmri.opening import LARGEST_SIDE, get_dataset, opening, read_attribute, read_number
-from fastmri.volumes import TARGET
 
 
 def read_kspace(path: str | Path, slices: list[int]) -> np.ndarray:
@@ -14,12 +13,6 @@ def read_kspace(path: str | Path, slices: list[int]) -> np.ndarray:
     with opening(path) as file:
         kspace = get_dataset(file, "kspace")
         return np.stack([kspace[k] for k in slices]).astype(np.complex64, copy=False)
-
-
-def read_target(path: str | Path, slice_num: int) -> np.ndarray:
-    """One slice of the raw target, float32 (h, w)."""
-    with opening(path) as file:
-        return get_dataset(file, TARGET)[slice_num].astype(np.float32, copy=False)
 
 
 def read_mask(path: str | Path) -> np.ndarray:

@@ -3,12 +3,14 @@
 import os
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
 from fastmri.emulate import emulate
+from fastmri.volumes import TARGET
 from fastmri.writing import write_volume
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")  # what is tested must hold on a CPU; see test_cuda.py
@@ -73,6 +75,12 @@ def write_tiny_volume(
         attributes={"patient_id": str(seed)},
     )
     return path
+
+
+def read_target(path: str | Path, slice_num: int) -> np.ndarray:
+    """One slice of the raw target, float32 (h, w), as h5py reads it."""
+    with h5py.File(path) as file:
+        return file[TARGET][slice_num].astype(np.float32)
 
 
 @pytest.fixture(scope="session")

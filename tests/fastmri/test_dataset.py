@@ -8,7 +8,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from fastmri.augment import Augmentation, augment
-from fastmri.contents import read_target
 from fastmri.dataset import (
     EvaluationDraw,
     EvaluationSlices,
@@ -24,6 +23,7 @@ from fastmri.physics import apply_mask
 from fastmri.sampling import EvaluationBatches, TrainingBatches
 from fastmri.scan import scan_volumes
 from fastmri.slices import undersample
+from tests.conftest import read_target
 
 MASKS = MaskSettings.make("random", [4, 8], None)
 STILL = Augmentation(flip=False, phase=0, intensity=0, noise=0)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from fastmri.contents import read_kspace, read_target
+from fastmri.contents import read_kspace
 from fastmri.direct import find_place, read_slice
 from fastmri.hybrid import read_hybrid, read_truth
 from fastmri.physics import to_hybrid
 from fastmri.volumes import TARGET, describe_volume
-from tests.conftest import write_tiny_volume
+from tests.conftest import read_target, write_tiny_volume
 
 
 def rewrite(path, **layout) -> None:

@@ -4,10 +4,10 @@ import h5py
 import numpy as np
 import pytest
 
-from fastmri.contents import read_kspace, read_mask, read_target
+from fastmri.contents import read_kspace, read_mask
 from fastmri.header import Header, format_header, parse_header
 from fastmri.volumes import TARGET, describe_volume
-from tests.conftest import write_tiny_volume
+from tests.conftest import read_target, write_tiny_volume
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 
-from fastmri.contents import read_target
 from fastmri.dataset import collate, make_slice, read_hybrid
 from fastmri.fourier import fft1c
 from fastmri.image import center_fit
@@ -14,7 +13,7 @@ from fastmri.physics import apply_mask, middle_slice, null_space
 from fastmri.spectrum import INVENTED, null_space_measures, ring_sums
 from fastmri.volumes import describe_volume
 from main import main
-from tests.conftest import write_tiny_volume
+from tests.conftest import read_target, write_tiny_volume
 from trainer.evaluation.donor import choose_donors, donor_image
 
 

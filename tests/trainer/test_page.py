@@ -13,10 +13,9 @@ from PIL import Image
 
 from config.load import config_sha256, make_config
 from config.schema import Validate
-from fastmri.contents import read_target
 from fastmri.volumes import Volume
 from main import main
-from tests.conftest import write_tiny_volume
+from tests.conftest import read_target, write_tiny_volume
 from tests.trainer.chromium import browse
 from tests.trainer.conftest import SPATIAL, write_generative
 from trainer.data import spread_evenly

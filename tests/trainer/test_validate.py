@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from fastmri.contents import read_kspace, read_target
+from fastmri.contents import read_kspace
 from fastmri.fourier import ifft2c
 from fastmri.image import center_crop
 from fastmri.masks import achieved_acceleration, evaluation_mask
 from fastmri.metrics import volume_metrics
 from fastmri.volumes import describe_volume
 from main import main
+from tests.conftest import read_target
 from trainer import checkpoint
 from trainer.data import find_volumes
 from trainer.distributed import Process

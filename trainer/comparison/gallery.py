@@ -8,8 +8,8 @@ from torch import nn
 
 from config.load import changed
 from config.schema import Config
-from fastmri.contents import read_target
 from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate, to_device
+from fastmri.hybrid import read_truth
 from fastmri.masks import achieved_acceleration
 from fastmri.volumes import Volume
 from trainer.comparison.records import Record
@@ -64,7 +64,7 @@ def reconstruct_slice(records: list[Record], volume: Volume, slice_num: int, dev
             row = Row(record.title(method), by_acceleration)
             if not any(_same(row, other) for other in rows):
                 rows.append(row)
-    return Gallery(volume, slice_num, read_target(volume.path, slice_num), achieved, rows)
+    return Gallery(volume, slice_num, read_truth(volume, slice_num).numpy(), achieved, rows)
 
 
 @torch.inference_mode()

@@ -12,8 +12,8 @@ from torch import nn
 from config.schema import Config
 from custom_nn.model import ZeroFilled
 from fastmri.atomic import replacing, writable_folder
-from fastmri.contents import read_target
 from fastmri.dataset import collate, make_slice, read_hybrid, to_device
+from fastmri.hybrid import read_truth
 from fastmri.inspecting import inspect
 from fastmri.physics import middle_slice
 from fastmri.scan import list_files, scan_volumes
@@ -185,7 +185,7 @@ def draw_slice(
     panel = Panel(
         label=f"{volume.fname} slice {slice_num}\n{volume.acquisition}",
         images={name: images[slice_num] for name, images in result.methods.items()},
-        target=read_target(volume.path, slice_num) if volume.has_target else None,
+        target=read_truth(volume, slice_num).numpy() if volume.has_target else None,
         std=samples.std(0, ddof=1) if len(samples) > 1 else None,
     )
     title = f"x{sampling.acceleration} (achieved x{sampling.achieved:.1f})"
