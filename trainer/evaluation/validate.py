@@ -105,10 +105,10 @@ def validate(run: Run, out: Path | None, process: Process, html: Path | None = N
     """
     config = run.config
     volumes = find_volumes(config, "val")
-    for folder in [*([html] if html else []), out or run.default_out]:
-        writable_folder(folder)  # what is wrong with it is told before the work
     model = checkpoint.load_model(run.found, config, process.device) if run.found else None
     weights = choose_weights(config, process)
+    for folder in [*([html] if html else []), out or run.default_out]:
+        writable_folder(folder)  # what is wrong with it is told before the work
     logger.info("{}{}: {} volumes on {}", run.path, run.step, len(volumes), process.device)
     methods = build_methods(weights, config.masks.accelerations, config)
     options = config.validation
