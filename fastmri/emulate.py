@@ -1,6 +1,5 @@
 """Single-coil raw data emulated from images: what the simulator and the importer share."""
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -37,8 +36,8 @@ def emulate(
     assert images.shape[2] >= columns
     spectrum = center_crop(fft2c(torch.from_numpy(images)), (rows, columns))
     # a unitary transform of a finer grid holds more energy: keep pixel intensities as they are
-    spectrum = spectrum * math.sqrt(rows * columns / (images.shape[1] * images.shape[2]))
-    noise = rng.standard_normal((2, *spectrum.shape), dtype=np.float32) * (noise_std / math.sqrt(2))
+    spectrum = spectrum * np.sqrt(rows * columns / (images.shape[1] * images.shape[2]))
+    noise = rng.standard_normal((2, *spectrum.shape), dtype=np.float32) * (noise_std / np.sqrt(2))
     kspace = spectrum + torch.complex(*torch.from_numpy(noise))
     kspace[..., : acquired[0]] = 0
     kspace[..., acquired[1] :] = 0

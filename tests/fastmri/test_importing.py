@@ -14,7 +14,6 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
 
 from fastmri.dicom import is_dicom_file, read_frame, read_pixels
-from fastmri.emulate import emulate
 from fastmri.fourier import ifft2c
 from fastmri.image import center_crop
 from fastmri.importing import import_images
@@ -139,15 +138,6 @@ def test_snr_is_as_asked(snr):
     signal = np.abs(image[:, 48:80, 16:48]).mean()
     np.testing.assert_allclose(1e-3 / noise.std(), snr, rtol=0.03)
     np.testing.assert_allclose(signal, 1e-3, rtol=0.03)
-
-
-def test_noise_is_of_single_precision():
-    images, std = np.zeros((1, 32, 16), np.complex64), 3e-5
-    rng = np.random.default_rng(0)
-    raw = emulate(images, columns=16, recon_size=(16, 16), acquired=(0, 16), noise_std=std, rng=rng)
-    real, imaginary = np.random.default_rng(0).standard_normal((2, 1, 32, 16), dtype=np.float32)
-    scale = np.float32(std / 2**0.5)
-    assert np.array_equal(raw.kspace, scale * real + 1j * (scale * imaginary))
 
 
 def test_complex_input_keeps_its_phase(tmp_path):
