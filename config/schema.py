@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+FEWEST_ROWS = 11  # of a crop: an SSIM of one pixel
 Filters = Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(max_length=8)]
 
 
@@ -49,7 +50,9 @@ class Data(Options):
         4, ge=0, le=256, description="processes that read slices; 0 reads in the main one"
     )
     adjacent_slices: Literal[1, 3, 5, 7, 9] = Field(1, description="slices that the network sees")
-    crop_rows: int | None = Field(None, ge=11, description="random rows per training slice; null: all")
+    crop_rows: int | None = Field(
+        None, ge=FEWEST_ROWS, description="random rows per training slice; null: all"
+    )
     cache: Literal["none", "ram", "disk"] = Field(
         "none", description="where hybrid data and targets are kept, so that no slice is transformed twice"
     )
@@ -423,16 +426,22 @@ class Config(Options):
 
     @model_validator(mode="after")
     def _croppable(self) -> "Config":
-        rows, least, model = self.data.crop_rows, self.adversarial.smallest_side, self.model
-        if rows is not None and model.name == "pix2pix" and model.downsample > 1:
-            # it resamples rows by their spectrum, to which those above and below a crop belong
+        rows, least = self.data.crop_rows, self.fewest_rows
+        if rows is not None and least is None:
             raise ValueError("data.crop_rows: must be null for pix2pix with a downsample above 1")
-        if self.adversarial.weight and rows is not None and rows < least:
+        if rows is not None and least is not None and rows < least:
             raise ValueError(
                 f"data.crop_rows: {len(self.adversarial.filters)} adversarial.filters need {least} rows "
                 f"at least, got {rows}"
             )
         return self
+
+    @property
+    def fewest_rows(self) -> int | None:
+        """The least `data.crop_rows`; None where a crop would not be exact."""
+        if self.model.name == "pix2pix" and self.model.downsample > 1:
+            return None  # it resamples rows by their spectrum, to which those above and below a crop belong
+        return max(FEWEST_ROWS, self.adversarial.smallest_side if self.adversarial.weight else 0)
 
     @property
     def draws(self) -> int:

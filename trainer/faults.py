@@ -68,12 +68,14 @@ def enough_memory(step: int, batches: Sequence[SliceBatch], config: Config) -> I
         yield
     except torch.OutOfMemoryError:
         count, _, rows, columns = batches[0].masked_kspace.shape
-        smaller = max(count // 2, 1)
-        advice = f"data.crop_rows={max(rows // 2, 11)}"
+        smaller, advice = max(count // 2, 1), []
         if count > 1:
             accumulate = config.train.accumulate * -(-count // smaller)
-            advice = f"data.batch_size={smaller} train.accumulate={accumulate} trains alike; or set {advice}"
+            advice.append(f"data.batch_size={smaller} train.accumulate={accumulate} trains alike")
+        if config.fewest_rows is not None:
+            advice.append(f"set data.crop_rows={max(rows // 2, config.fewest_rows)}")
         raise ValueError(
-            f"step {step}: {count} slices of {rows} x {columns} do not fit the GPU's memory; {advice}; "
+            f"step {step}: {count} slices of {rows} x {columns} do not fit the GPU's memory; "
+            f"{'; or '.join(advice) or 'it takes a smaller model'}; "
             "a run that has saved a checkpoint keeps these options, so train to another --out"
         ) from None

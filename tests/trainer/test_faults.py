@@ -17,7 +17,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from config.load import load_config
+from config.load import load_config, make_config
 from main import main
 from tests.conftest import ROOT, write_tiny_volume
 from tests.trainer.conftest import write_config
@@ -26,6 +26,7 @@ from tests.trainer.test_train import STOPPED, equal, stop_after, weights
 from trainer import checkpoint, loop, milestones
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
+from trainer.faults import enough_memory
 from trainer.lines import append_line, read_history, read_lines
 from trainer.seal import LARGEST, read_sealed, seal
 from trainer.signals import stop_signals
@@ -366,6 +367,19 @@ def test_memory_of_a_gpu_that_is_too_small_is_told_with_what_needs_less(
     assert "step 1: 2 slices of 32 x 4" in line
     assert "data.batch_size=1 train.accumulate=2 trains alike; or set data.crop_rows=16; " in line
     assert line.endswith("keeps these options, so train to another --out")
+
+
+@pytest.mark.parametrize(("downsample", "advised"), [(1, True), (2, False)])
+def test_a_crop_is_advised_where_it_is_exact(downsample, advised, tiny_data):
+    model = {"name": "pix2pix", "channels": 4, "pools": 1, "downsample": downsample}
+    data = {"path": str(tiny_data), "scan_cache": None, "num_workers": 0}
+    settings = make_config({"model": model, "data": data})
+    batch = next(
+        iter(training_loader(settings, find_volumes(settings, "train"), Process(torch.device("cpu"))))
+    )
+    with pytest.raises(ValueError, match="trains alike") as told, enough_memory(1, [batch], settings):
+        raise torch.OutOfMemoryError("full")
+    assert ("data.crop_rows" in str(told.value)) == advised
 
 
 def test_a_signal_in_validation_ends_it_at_once(config, tmp_path, whole, monkeypatch, capsys):

@@ -130,7 +130,7 @@ def fit_card(
 def fitting_sizes(room: int, config: Config, footprint: Footprint, rows: int) -> list[str] | None:
     """Sizes with which the config fits, as one types them: smaller batches before fewer rows."""
     options, size = [], footprint.largest_batch(room)
-    if size == 0 and rows > FEWER_ROWS:
+    if size == 0 and rows > FEWER_ROWS and config.fewest_rows is not None:
         options.append(f"data.crop_rows={FEWER_ROWS}")
         footprint = footprint._replace(per_slice=footprint.per_slice * FEWER_ROWS // rows)
         size = footprint.largest_batch(room)
