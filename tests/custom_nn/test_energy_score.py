@@ -102,3 +102,19 @@ def test_the_gradient_is_that_of_the_score():
 
 def test_images_smaller_than_a_window_are_scored():
     assert energy_score(torch.rand(2, 1, 1, 5, 12), torch.rand(1, 1, 5, 12)).isfinite()
+
+
+def test_the_score_of_two_samples_is_by_hand():
+    from custom_nn.energy_score import edge_features
+    from fastmri.morlet import OCTAVES
+
+    truth, *draws = torch.rand(3, 2, 1, 32, 32)
+    expected = torch.zeros(())
+    for octave in range(OCTAVES):
+        features = [edge_features(x, octave) for x in (truth, *draws)]
+        for true, one, two in zip(*features, strict=True):
+            wrong, other, apart = (
+                (a - b).norm(dim=-3).mean() for a, b in ((true, one), (true, two), (one, two))
+            )
+            expected += (wrong + other) / 2 - apart / 2
+    torch.testing.assert_close(energy_score(torch.stack(draws), truth), expected)

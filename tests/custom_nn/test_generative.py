@@ -1,14 +1,19 @@
 """What texture may and may not do to a baseline."""
 
+from functools import partial
+
 import pytest
 import torch
 
 from custom_nn.gains import BandGains
 from custom_nn.generative import Generative
 from custom_nn.generative_global import GenerativeGlobal
+from custom_nn.layers import to_channels
 from custom_nn.models import build_model
+from custom_nn.texture import TYPICAL
 from fastmri.fourier import fft1c
-from fastmri.physics import apply_mask
+from fastmri.physics import apply_mask, smooth_phase
+from fastmri.spectrum import octave_levels
 from tests.custom_nn.test_models import CASCADE, scene
 
 SPATIAL = {
@@ -193,3 +198,55 @@ def test_a_full_slice_trains_within_8_gib():
     assert total.requires_grad
     parameters = sum(parameter.numel() * 4 * 5 for parameter in model.parameters())
     assert sum(held.values()) + parameters < 6 * 2**30  # leaves room for what one operation needs
+
+
+def test_the_guidance_is_the_l1_of_the_image_that_the_proxys_latent_draws():
+    image, mask, measured = scene(2, 1, 16, 24)
+    model = spatial(trained=False)  # whose texture is nothing
+    latent = model(measured, mask, torch.randn).latent
+    found = model.guide(latent, fft1c(image), mask, torch.randn).texture
+    expected = to_channels(latent.baseline - image / latent.scale).abs().mean()
+    torch.testing.assert_close(found, expected)
+
+
+def test_a_phase_of_the_whole_slice_turns_samples_and_changes_no_guidance():
+    image, mask, measured = scene(2, 1, 16, 24)
+    model, turn = spatial(), torch.exp(torch.tensor(1.3j))
+
+    def drawn(factor) -> tuple:
+        noise = partial(torch.randn, generator=torch.Generator().manual_seed(1))
+        result = model(factor * measured, mask, noise)
+        guidance = model.guide(result.latent, fft1c(factor * image), mask, noise)
+        return result.image, guidance.kl
+
+    (one, kl), (other, turned_kl) = drawn(1), drawn(turn)
+    assert (other - turn * one).norm() < 1e-3 * one.norm()
+    torch.testing.assert_close(turned_kl, kl, rtol=1e-3, atol=1e-5)
+
+
+def test_guidance_does_not_know_units():
+    image, mask, measured = scene(2, 1, 16, 24)
+    model = spatial()
+
+    def found(factor):
+        noise = partial(torch.randn, generator=torch.Generator().manual_seed(1))
+        latent = model(factor * measured, mask, noise).latent
+        return torch.stack([*model.guide(latent, fft1c(factor * image), mask, noise)])
+
+    torch.testing.assert_close(found(100.0), found(1.0), rtol=1e-3, atol=1e-5)
+
+
+def test_predictors_are_told_the_guess_beside_the_measured():
+    _, mask, measured = scene(2, 1, 16, 24)
+    model = spatial()
+    condition = model.encode(measured, mask)
+    scales = (condition.predictors.shape[1] - 1) // 2
+    guess = octave_levels(fft1c(condition.baseline), torch.ones_like(mask), scales)
+    torch.testing.assert_close(condition.predictors[:, 1 + scales :], (guess / TYPICAL).clamp(min=1e-3).log())
+
+
+def test_a_texture_is_in_phase_with_the_baseline():
+    _, mask, measured = scene(2, 1, 16, 24)
+    model = spatial()
+    condition = model.encode(measured, mask)
+    torch.testing.assert_close(condition.phase, smooth_phase(condition.baseline))

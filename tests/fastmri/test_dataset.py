@@ -186,3 +186,24 @@ def test_evaluation_visits_every_slice_once_per_acceleration(volumes):
             for draw in batch
         ]
         assert sorted(draws) == [EvaluationDraw(k, r) for k in range(9) for r in (4, 8)]
+
+
+def test_varied_target_of_middle_slice(volumes):
+    sample = training(volumes, adjacent_slices=3, augmentation=VARIED)[TrainingDraw(1, (0, 0, 3, 0))]
+    assert sample.kspace is not None
+    torch.testing.assert_close(sample.target, center_crop(ifft1c(sample.kspace).abs(), sample.recon_size))
+
+
+def test_a_phase_turns_an_intensity_scales_and_noise_is_as_strong_as_asked(volumes):
+    hybrid = read_hybrid(volumes[0], 0, 1)
+    image = ifft1c(hybrid)
+
+    def varied(seed=0, **changes) -> torch.Tensor:
+        return ifft1c(augment(hybrid, STILL._replace(**changes), (0, 48), np.random.default_rng(seed)))
+
+    top = image.abs().max()
+    torch.testing.assert_close(varied(phase=0.5).abs() / top, image.abs() / top)
+    assert (varied(phase=0.5) - image).norm() > 0.1 * image.norm()
+    assert (varied(intensity=0.5) * image.conj()).imag.abs().max() < 1e-6 * top**2
+    stds = [(varied(seed, noise=0.1) - image).abs().square().mean().sqrt() for seed in range(100)]
+    assert torch.stack(stds).mean() == pytest.approx(0.05 * float(top), rel=0.2)

@@ -1,5 +1,7 @@
 """Hybrid space is exact, and the data operators do what their names say."""
 
+import math
+
 import pytest
 import torch
 
@@ -164,3 +166,11 @@ def test_low_resolution_uses_the_centre_alone():
     spectrum = fft1c(low_resolution(measured, mask))
     assert apply_mask(spectrum, ~center_columns(mask)).abs().max() < 1e-5
     assert spectrum.abs().max() > 0.1
+
+
+def test_low_resolution_is_tapered():
+    mask = torch.zeros(1, 1, 1, 16, dtype=torch.bool)
+    mask[..., 6:10] = True
+    window = fft1c(low_resolution(torch.ones(1, 1, 2, 16, dtype=torch.complex64), mask))[0, 0, 0].real
+    hann = [math.sin(math.pi * k / 5) ** 2 for k in range(1, 5)]
+    assert window.tolist() == pytest.approx([0] * 6 + hann + [0] * 6, abs=1e-6)

@@ -44,3 +44,12 @@ def test_samples_that_do_not_differ_gain_nothing():
     truth = torch.randn(5, 6)
     errors = squared_errors(torch.zeros(8, 5, 6), truth, sample_counts(8))
     torch.testing.assert_close(errors, truth.double().square().sum().expand(4))
+
+
+def test_every_sample_counts_in_every_mean():
+    samples = torch.randn(8, 50)
+    found = squared_errors(samples, torch.zeros(50), [1, 4])
+    pairs = samples.unflatten(0, (2, 4)).mean(1)
+    assert found.tolist() == pytest.approx(
+        [float(samples.square().sum()) / 8, float(pairs.square().sum()) / 2]
+    )

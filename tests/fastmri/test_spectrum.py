@@ -7,7 +7,15 @@ import torch
 
 from fastmri.fourier import fft1c, ifft1c, spatial_frequency
 from fastmri.physics import apply_mask, high_pass, null_space
-from fastmri.spectrum import RINGS, null_space_measures, octave_levels, ring_sums, texture, texture_curve
+from fastmri.spectrum import (
+    HALF_BAND,
+    RINGS,
+    null_space_measures,
+    octave_levels,
+    ring_sums,
+    texture,
+    texture_curve,
+)
 
 SIZE = (48, 61)
 ACQUIRED = (3, 58)
@@ -133,3 +141,18 @@ def test_reduced_precision_around_them_leaves_levels_as_they_are(scene):
     expected = octave_levels(kspace, mask, 4)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(octave_levels(kspace, mask, 4), expected)
+
+
+def test_columns_that_were_not_acquired_do_not_count(scene):
+    image, kspace, mask = scene
+    column = torch.arange(SIZE[1])
+    beyond = (column < ACQUIRED[0]) | (column >= ACQUIRED[1])
+    changed = image + ifft1c(apply_mask(fft1c(torch.randn_like(image)), beyond))
+    expected = ring_sums(image, kspace, mask, ACQUIRED)
+    torch.testing.assert_close(ring_sums(changed, kspace, mask, ACQUIRED), expected, rtol=1e-4, atol=1e-2)
+
+
+def test_texture_is_above_half_the_band_without_the_corners():
+    sums = torch.full((3, RINGS + 1), 9.0)
+    sums[:, HALF_BAND:RINGS] = torch.tensor([1.0, 4.0, 1.0])[:, None]
+    assert texture(sums) == pytest.approx((0.25, 0.5))

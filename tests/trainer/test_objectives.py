@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from config.schema import Adversarial, Loss
+from custom_nn.latent import Guidance
 from custom_nn.layers import to_channels, to_complex
 from custom_nn.model import Reconstruction
 from custom_nn.wavelets import band_count
@@ -15,7 +16,8 @@ from fastmri.posterior import law, sample_counts, squared_errors
 from fastmri.slices import SliceBatch
 from tests.gaussian import GaussianScene
 from trainer.adversary import Adversary, adversarial_term, make_discriminator, seen
-from trainer.objectives import generator_terms
+from trainer.objectives import cropped, generator_terms, turned
+from trainer.step import batch_betas
 
 COLUMNS = 16
 
@@ -138,3 +140,49 @@ def test_a_phase_of_the_whole_slice_changes_nothing_for_the_discriminator():
         drawn = factor * torch.roll(image, 1, dims=-2)
         found.append(adversarial_term(adversary, seen(drawn, batch), options))
     torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-5)
+
+
+def test_objective_is_the_weighted_sum():
+    scene = GaussianScene(COLUMNS)
+    image, measured = scene.draw(8)
+    image, measured = image.expand(-1, -1, 16, -1), measured.expand(-1, -1, 16, -1)
+    batch = batch_of(image, measured, scene.mask)
+    names = {"ssim": 0.3, "l1": 0.5, "complex_l1": 0.7, "energy_score": 0.2, "kl": 0.11, "texture": 0.13}
+    weights = Loss(ms_ssim=0, samples=2, std_reward=True, **names)
+    draws = [Reconstruction(image + torch.randn_like(image)) for _ in range(2)]
+    guidance = Guidance(torch.tensor(3.0), torch.tensor(5.0))
+    beta = torch.rand(1, 2, 8)
+    terms = generator_terms(draws, guidance, batch, weights, beta)
+    expected = sum(weight * terms[name] for name, weight in names.items()) - terms["std"]
+    torch.testing.assert_close(terms["total"], expected)
+
+
+def test_image_terms_are_of_the_mean():
+    scene = GaussianScene(COLUMNS)
+    image, measured = scene.draw(4)
+    image, measured = image.expand(-1, -1, 16, -1), measured.expand(-1, -1, 16, -1)
+    batch = batch_of(image, measured, scene.mask)
+    weights = Loss(ms_ssim=0, ssim=1, l1=1, samples=2)
+    draws = [Reconstruction(f * image) for f in (0.5, 1.5)]
+    terms = generator_terms(draws, None, batch, weights, torch.ones(1, 2, 4))
+    assert float(terms["ssim"]) == pytest.approx(0, abs=1e-5)
+    assert float(terms["l1"]) == pytest.approx(0, abs=1e-5)
+
+
+def test_each_slice_has_the_betas_of_its_acceleration():
+    scene = GaussianScene(COLUMNS)
+    batch = batch_of(*scene.draw(3), scene.mask)._replace(acceleration=[8, 4, 8])
+    found = batch_betas({4: [[1.0, 2.0], [3.0, 4.0]], 8: [[5.0, 6.0], [7.0, 8.0]]}, batch)
+    assert found[:, :, 1].tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert torch.equal(found[:, :, 0], found[:, :, 2])
+    assert found[1, 0].tolist() == [7, 3, 7]
+
+
+def test_units_and_phase_are_left_out():
+    image = torch.rand(2, 1, 20, COLUMNS) + 0j
+    mask = torch.ones(1, 1, 1, COLUMNS, dtype=torch.bool)
+    phased = 7 * image * torch.exp(torch.tensor(1.3j))
+    batch = batch_of(phased, fft1c(phased), mask)._replace(max_value=torch.full((2, 1, 1, 1), 7.0))
+    (found,) = turned([phased], batch)
+    torch.testing.assert_close(found, torch.cat([image.real, image.imag], dim=1), rtol=1e-4, atol=1e-4)
+    assert cropped(phased, batch).abs().max() <= 1.01

@@ -35,3 +35,19 @@ def test_of_right_gaps_the_right_texture_is_best():
 
 def test_other_models_are_rated_by_ssim():
     assert rating(found({4: 0.0, 8: 0.0}), posterior=False) == pytest.approx(0.8)
+
+
+def test_a_texture_of_the_opposite_sign_is_worth_nothing():
+    assert rating(found({4: LAW}, correlation=-0.5), True) == 0
+
+
+def test_rating_is_of_what_the_run_draws_alone():
+    evaluation = found({4: LAW})
+    other = [
+        s._replace(method=name, metrics=s.metrics._replace(ssim=0.1, correlation=0.0))
+        for s in evaluation.scores
+        for name in ("zero_filled", "baseline", "mean_8")
+    ]
+    for posterior in (True, False):
+        more = evaluation._replace(scores=[*evaluation.scores, *other])
+        assert rating(more, posterior) == rating(evaluation, posterior)

@@ -13,8 +13,10 @@ from fastmri.masks import evaluation_mask
 from main import main
 from tests.conftest import write_tiny_volume
 from trainer import checkpoint
-from trainer.evaluation.calibration import calibration_terms, read_calibration
-from trainer.evaluation.trust import belief, bounds_held, calibrate, coverage, trust
+from trainer.evaluation.calibration import Calibrations, calibration_terms, read_calibration
+from trainer.evaluation.summary import trust_rows
+from trainer.evaluation.trust import Calibration, belief, bounds_held, calibrate, coverage, trust
+from trainer.evaluation.undersampling import Sampling
 from trainer.evaluation.validate import Run, run_calibration
 
 LEVEL = 0.9
@@ -183,3 +185,37 @@ def test_what_can_not_be_calibrated_is_told(run, tiny_run, held_out, capsys):
         assert f"error: {name}: no such file or folder" in capsys.readouterr().err
     assert main(["calibrate", str(tiny_run), str(held_out)]) == 2
     assert "needs a run that draws noise" in capsys.readouterr().err
+
+
+def test_air_does_not_count_as_covered():
+    target = np.zeros((1, 8, 8))
+    target[:, 2:6, 2:6] = 1
+    mean = 1.5 * target  # right in air alone
+    assert trust("a.h5", 8, "PD", mean, np.full_like(mean, 0.01), target, 4).beyond[0] == 1
+
+
+def test_what_a_calibration_says_of_other_volumes_is_by_hand():
+    others = [made_up(k) for k in range(2)]
+    (row, _) = trust_rows(others, Calibrations(0.9, {}, {8: Calibration(3.0, 2.0)}))
+    assert row["width"] == pytest.approx(np.mean([6 * each.std for each in others]))
+    assert row["psnr_bound"] == pytest.approx(np.mean([each.foretold.mean() - 2 for each in others]))
+    assert row["psnr"] == pytest.approx(np.mean([each.psnr.mean() for each in others]))
+    assert others[0].std == pytest.approx(0.05 * 1.5 / 4, rel=0.5)
+
+
+def test_a_promise_is_what_samples_foretell_less_the_slack():
+    samples = np.random.default_rng(0).random((4, 3, 8, 8))
+    learnt = Calibrations(0.9, {}, {8: Calibration(3.0, 2.0)})
+    bounds = learnt.promise("a.h5", samples, Sampling(np.ones(8, bool), 8, 8.0, own=False))
+    assert bounds is not None
+    foretold = belief(samples.mean(0), samples.std(0, ddof=1), 4).psnr
+    assert bounds.psnr == pytest.approx(foretold - 2)
+    assert bounds.line() == f"PSNR of the mean at least {bounds.psnr.min():.1f} dB, at 90%"
+
+
+def test_units_change_no_belief():
+    mean, std = np.random.default_rng(0).random((2, 3, 8, 8))
+    std[:, :4] = 0
+    one, other = belief(mean, std, 4), belief(1e-4 * mean, 1e-4 * std, 4)
+    assert other.psnr == pytest.approx(one.psnr)
+    assert other.std == pytest.approx(1e-4 * one.std)
