@@ -15,6 +15,8 @@ from config.schema import FAMILY, Config
 
 LARGEST = 2**20  # bytes of a config
 DEEPEST = 20  # levels of options in options
+# what is raised of bytes that are no text, of a 13th month, and of a type that a value is not of
+NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError)
 
 
 class Loader(yaml.SafeLoader):
@@ -57,7 +59,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         content = yaml.load(_read(path), Loader)
     except OSError as error:
         raise ValueError(f"{path}: can't be read ({error.strerror})") from None
-    except (yaml.YAMLError, ValueError) as error:  # the latter of bytes that are no text, or a 13th month
+    except NOT_YAML as error:
         raise ValueError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if content is not None and not isinstance(content, dict):
         raise ValueError(f"{path}: must hold options as 'name: value', holds a {type(content).__name__}")
@@ -124,7 +126,7 @@ def _override(content: dict, override: str) -> dict:
         raise ValueError(f"'{override}': an option is set by a.b=value, such as train.steps=100")
     try:
         value = yaml.load(value, Loader)
-    except (yaml.YAMLError, ValueError):  # the latter of a 13th month
+    except NOT_YAML:
         raise ValueError(f"{name}: '{value}' is not a YAML value") from None
     *groups, last = name.split(".")
     return _with(content, groups, last, value)

@@ -108,6 +108,8 @@ def test_numbers_may_be_written_as_people_do(tmp_path):
         ("train.steps", "'train.steps': an option is set by a.b=value"),
         ("train.lr=[", "train.lr: '[' is not a YAML value"),
         ("train.lr=2020-13-45", "train.lr: '2020-13-45' is not a YAML value"),
+        ("seed=!!bool q", "seed: '!!bool q' is not a YAML value"),
+        ("seed=!!timestamp x", "seed: '!!timestamp x' is not a YAML value"),
     ],
 )
 def test_faults_are_told(override, message):
