@@ -427,9 +427,11 @@ class Config(Options):
     @model_validator(mode="after")
     def _croppable(self) -> "Config":
         rows, least = self.data.crop_rows, self.fewest_rows
-        if rows is not None and least is None:
+        if rows is None:
+            return self
+        if least is None:
             raise ValueError("data.crop_rows: must be null for pix2pix with a downsample above 1")
-        if rows is not None and least is not None and rows < least:
+        if rows < least:
             raise ValueError(
                 f"data.crop_rows: {len(self.adversarial.filters)} adversarial.filters need {least} rows "
                 f"at least, got {rows}"

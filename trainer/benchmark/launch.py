@@ -20,8 +20,7 @@ from trainer.benchmark.pair import CONFIG, FOUND
 from trainer.benchmark.peer import linked
 from trainer.benchmark.reading import NO_CACHE, Source, reading_cost
 from trainer.benchmark.throughput import ENDLESS
-
-ROOT = Path(__file__).resolve().parents[2]
+from trainer.environment import ROOT
 
 
 def measure_scaling(

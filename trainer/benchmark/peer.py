@@ -14,8 +14,9 @@ from config.schema import Config
 from fastmri.volumes import Volume
 from trainer.benchmark.reading import Source
 from trainer.data import mask_settings
+from trainer.environment import ROOT
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "official.py"
+SCRIPT = ROOT / "benchmarks" / "official.py"
 KINDS = ("equispaced", "equispaced_fraction", "magic", "magic_fraction")  # that it has too; else random
 
 

@@ -58,8 +58,7 @@ def reconstruct(
     config = run.config
     if samples > 1 and not run.stochastic:
         raise ValueError(f"--samples {samples}: {run.name} draws no noise, it has one sample")
-    files = list_files(source)
-    volumes = scan_volumes(source) if source.is_dir() else [inspect(files[0])]
+    volumes = scan_volumes(source) if source.is_dir() else [inspect(path) for path in list_files(source)]
     _check_requests(volumes, out, slice_num)
     plans = _plan(volumes, acceleration, config)
     models = load_models(run, sorted({sampling.acceleration for _, sampling in plans}), process)
