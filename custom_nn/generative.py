@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from custom_nn.adaptive_cs_net import AdaptiveCSNet
 from custom_nn.encoder import MOBILENET_FEATURES, MobileNetEncoder, SmallEncoder
@@ -16,7 +17,8 @@ from custom_nn.gains import BandGains
 from custom_nn.latent import Gaussian, Guidance, gaussian, kl_divergence
 from custom_nn.layers import to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
-from custom_nn.texture import Features, MappingNetwork, TextureDecoder, texture_predictors, texture_units
+from custom_nn.texture import Features, MappingNetwork, TextureDecoder
+from custom_nn.units import texture_predictors, texture_units
 from fastmri.fourier import fft1c
 from fastmri.image import pad_to_multiple
 from fastmri.physics import (
@@ -28,9 +30,10 @@ from fastmri.physics import (
     smooth_phase,
     zero_filled,
 )
-from fastmri.spectrum import octave_levels
+from fastmri.spectrum import missing_levels, octave_levels
 
 MIDDLE_DENSITY, DENSITY_RANGE = 3.5, 1.5  # log2 of accelerations: x4 to x32 are about -1 to 1
+OPPOSITE = 0.1  # how much is left of what is opposite to the smooth phase: gradients are to pass
 
 
 class Condition(NamedTuple):
@@ -109,7 +112,8 @@ class Generative(nn.Module):
         zero = zero_filled(measured)
         phase = smooth_phase(baseline.detach())
         images = torch.cat([baseline, zero], dim=1) * phase.conj()
-        sparsity = (sampling_density(mask) - MIDDLE_DENSITY) / DENSITY_RANGE
+        density = sampling_density(mask)
+        sparsity = (density - MIDDLE_DENSITY) / DENSITY_RANGE
         plane = sparsity.expand(-1, 1, *baseline.shape[-2:])
         padded, _ = pad_to_multiple(
             torch.cat([to_channels(images), plane], dim=1), 2 ** (len(self.features.enter) - 1)
@@ -118,7 +122,8 @@ class Generative(nn.Module):
         summary = features[-1].mean(dim=(-2, -1))
         levels = octave_levels(measured, mask, len(features))
         guessed = octave_levels(fft1c(baseline.detach()), torch.ones_like(mask), len(features))
-        units = texture_units(levels, baseline.detach())
+        missing = missing_levels(measured, mask, len(features))
+        units = texture_units(missing, baseline.detach(), density)
         predictors = texture_predictors(sparsity.flatten(1), levels, guessed)
         prior = gaussian(self.prior(summary), self.latent_shape)
         return Condition(scale, baseline, phase, units, predictors, features, summary, prior)
@@ -150,8 +155,15 @@ class Generative(nn.Module):
         return channels[..., :height, :width]
 
     def _add(self, condition: Condition, channels: Tensor, mask: Tensor) -> Tensor:
-        """The baseline with a texture, complex64 (N, 1, H, W)."""
-        texture = to_complex(channels) * condition.phase
+        """The baseline with a texture, complex64 (N, 1, H, W).
+
+        Anatomy is not opposite to a phase that is smooth. So what texture makes so is shrunk, or it would be
+        bright where it ought to be dark: errors of magnitudes would not be those of the parts in phase.
+        """
+        guess = (condition.baseline * condition.phase.conj()).real
+        in_phase, quadrature = channels.chunk(2, dim=1)
+        in_phase = F.leaky_relu(guess + in_phase, OPPOSITE, inplace=True) - F.leaky_relu(guess, OPPOSITE)
+        texture = to_complex(torch.cat([in_phase, quadrature], dim=1)) * condition.phase
         if self.hard_projection:
             texture = null_space(texture, mask)
         return condition.baseline + self.amplitude * texture

@@ -13,16 +13,13 @@ from torch.nn import functional as F
 from custom_nn.layers import conv3x3, double, halve, instance_norm, unit_size
 from custom_nn.model import Noise
 from custom_nn.modules import Modules
-from fastmri.image import image_size, pad_to_multiple
+from fastmri.image import image_size
 
 PICTURE_NOISE = 4  # fields of noise that each picture is given
-NEARBY = 9  # pixels over which an image is bright or dark
-DIMMEST = 0.1  # brightness of a dark place, over the image's root mean square
 NOISE_GAIN = 10.0  # strengths start at 0 and grow by a learning rate a step: so much faster than weights
 STRONGEST = 6.0  # units of a picture: rounding of more would touch what was measured, whatever the weights
 FAINTEST = 0.1  # least strength of a place: from 0 no gradient leads back
 FARTHEST = 4.0  # how many times stronger, or fainter, all of a slice may be than its units
-TYPICAL = 0.1  # level of an octave, whose logarithm is then about 0
 
 
 class MappingNetwork(nn.Module):
@@ -143,41 +140,15 @@ class Features(nn.Module):
         return features
 
 
-def texture_units(levels: Tensor, guess: Tensor) -> list[Tensor]:
-    """About how strong texture is at each scale and place, (N, 1, H / 2^k, W / 2^k), finest first.
-
-    What the measured columns foretell of an octave, levels (N, scales) as `octave_levels` has them, where the
-    guessed image (N, 1, H, W) is bright: errors are heavy-tailed, and in these units much less so. H and W
-    are padded to halve so often.
-    """
-    scales = levels.shape[1]
-    bright = F.avg_pool2d(guess.abs(), NEARBY, stride=1, padding=NEARBY // 2)
-    bright = bright / bright.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
-    bright, _ = pad_to_multiple(DIMMEST + bright, 2 ** (scales - 1))
-    return [
-        level * F.avg_pool2d(bright, 2**k) for k, level in enumerate(levels[..., None, None, None].unbind(1))
-    ]
-
-
-def texture_predictors(sparsity: Tensor, measured: Tensor, guessed: Tensor) -> Tensor:
-    """What foretells a slice's texture as a whole, -6.9 at the least, mostly -3 to 3: (N, 1 + 2 scales).
-
-    How little was measured (N, 1), and the levels (N, scales) of the measured columns' octaves and of the
-    guess's: where the guess is far above what the columns have, as of a leg along the columns, whose edges
-    they don't see, more is missing than the columns tell.
-    """
-    return torch.cat([sparsity, *((x / TYPICAL).clamp(min=1e-3).log() for x in (measured, guessed))], dim=1)
-
-
 class TextureDecoder(nn.Module):
     """From the coarsest features to a picture of two channels, modulated by texture vectors at each scale.
 
     Every scale adds a picture of its own (StyleGAN2's skip generator), of its features and of noise, so that
-    coarse noise need not pass the finer scales to be seen, in `texture_units`. What is left of its strength
-    the condition's features tell at each place, and `texture_predictors` of all, as powers of them: it
-    differs by more than demodulated styles can follow. So do the decoder's features, in which noise is: noise
-    whose strength is drawn as well has the statistics of edges (Gaussian scale mixture, Wainwright &
-    Simoncelli, NIPS 1999).
+    coarse noise need not pass the finer scales to be seen, in `custom_nn.units.texture_units`. What is left
+    of its strength the condition's features tell at each place, and `texture_predictors` of all, as powers of
+    them: it differs by more than demodulated styles can follow. So do the decoder's features, in which noise
+    is: noise whose strength is drawn as well has the statistics of edges (Gaussian scale mixture, Wainwright
+    & Simoncelli, NIPS 1999).
     """
 
     def __init__(self, filters: list[int], width: int, attention: bool):

@@ -58,28 +58,52 @@ def _ring(size: tuple[int, int], device: torch.device) -> Tensor:
 def octave_levels(masked_kspace: Tensor, mask: Tensor, octaves: int) -> Tensor:
     """Root mean square of an image's octaves as measured columns foretell it, finest first: (N, octaves).
 
-    As if the spectrum were the same in all directions: the columns at the centre have all frequencies of one,
-    so even a few tell of each. masked_kspace complex64 (N, 1, H, W), mask bool (N, 1, 1, W). By the mean
+    masked_kspace complex64 (N, 1, H, W), mask bool (N, 1, 1, W). The last octave is with all below.
+    """
+    places = _octave_places(image_size(masked_kspace), octaves, 1, mask.device)
+    foretold = _foretold(masked_kspace, mask, places)
+    return foretold.amplitude * places.mean(0).sqrt()
+
+
+def missing_levels(masked_kspace: Tensor, mask: Tensor, octaves: int) -> Tensor:
+    """The same of what was not measured: (N, octaves). 0 of an octave of which all was.
+
+    By halves of octaves, since within one most is near its lower end, which may be measured.
+    """
+    places = _octave_places(image_size(masked_kspace), 2 * octaves + 3, 2, mask.device)  # some lower ones
+    foretold = _foretold(masked_kspace, mask, places)
+    energy = foretold.amplitude.square() * (places.sum(0) - foretold.measured) / len(places)
+    halves = energy.split([2] * (octaves - 1) + [5], dim=1)
+    return torch.stack([half.sum(1) for half in halves], dim=1).sqrt()
+
+
+class _Foretold(NamedTuple):
+    amplitude: Tensor  # (N, rings): root mean square of the places of a ring
+    measured: Tensor  # (N, rings): how many of them
+
+
+def _foretold(masked_kspace: Tensor, mask: Tensor, places: Tensor) -> _Foretold:
+    """As if the spectrum were the same in all directions, of rings that hold these places (H W, rings).
+
+    The columns at the centre have all frequencies of one direction, so even a few tell of each. By the mean
     amplitude, which the lowest frequencies do not drown, 2 / sqrt(pi) of it as of normal samples; under a
     Hann window over rows, lest their ends count as edges.
     """
-    size = image_size(masked_kspace)
-    window = torch.hann_window(size[0], periodic=False, device=mask.device)[:, None]
+    window = torch.hann_window(masked_kspace.shape[-2], periodic=False, device=mask.device)[:, None]
     amplitude = fft1c(masked_kspace * window / window.square().mean().sqrt(), dim=-2).abs()
-    member = _octave_members(size, octaves, mask.device)
     with torch.autocast(mask.device.type, enabled=False):  # which would round to 8 bits
-        sums = amplitude.flatten(1) @ member
-        counts = mask.expand(amplitude.shape).flatten(1).float() @ member
-    return 2 / math.pi**0.5 * sums / counts.clamp(min=1) * member.mean(0).sqrt()
+        sums = amplitude.flatten(1) @ places
+        counts = mask.expand(amplitude.shape).flatten(1).float() @ places
+    return _Foretold(2 / math.pi**0.5 * sums / counts.clamp(min=1), counts)
 
 
 @cache
 @torch.inference_mode(False)  # wherever they are made first, training may use them
-def _octave_members(size: tuple[int, int], octaves: int, device: torch.device) -> Tensor:
-    """Whether each place of a centred spectrum is in each octave, the last with all below: (H W, octaves)."""
+def _octave_places(size: tuple[int, int], rings: int, per_octave: int, device: torch.device) -> Tensor:
+    """Whether each place of a centred spectrum is in each ring, the last with all below: (H W, rings)."""
     frequency = spatial_frequency(size, device).clamp(min=1e-6)
-    octave = (-torch.log2(frequency / 0.5)).floor().clamp(0, octaves - 1)
-    return (octave.flatten()[:, None] == torch.arange(octaves, device=device)).float()
+    ring = (-torch.log2(frequency / 0.5) * per_octave).floor().clamp(0, rings - 1)
+    return (ring.flatten()[:, None] == torch.arange(rings, device=device)).float()
 
 
 def texture(sums: Tensor) -> Texture:

@@ -24,7 +24,7 @@ from trainer.state import State
 
 FARTHEST = 10.0  # what a tuning makes of a spread that is wrong by more: the first are of nearly no samples
 GAINS = (1 / 3, 4.0)  # rounding of far stronger textures would touch what was measured
-HIGHEST_LEVEL = 1.1  # variance of all bands over what each by itself should have
+HIGHEST_LEVEL = 1.2  # variance of all bands over what each by itself should have
 SETTLING = 8  # tunings of the gains: bands overlap, so none is right at once
 
 

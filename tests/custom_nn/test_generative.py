@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from custom_nn.gains import BandGains
-from custom_nn.generative import Generative
+from custom_nn.generative import OPPOSITE, Generative
 from custom_nn.generative_global import GenerativeGlobal
 from custom_nn.layers import to_channels
 from custom_nn.models import build_model
-from custom_nn.texture import TYPICAL
+from custom_nn.units import TYPICAL
 from fastmri.fourier import fft1c
 from fastmri.physics import apply_mask, smooth_phase
 from fastmri.spectrum import octave_levels
@@ -250,3 +250,20 @@ def test_a_texture_is_in_phase_with_the_baseline():
     model = spatial()
     condition = model.encode(measured, mask)
     torch.testing.assert_close(condition.phase, smooth_phase(condition.baseline))
+
+
+def test_texture_leaves_a_tenth_of_what_is_opposite_to_the_baselines_phase():
+    _, mask, measured = scene(2, 1, 16, 24)
+    model = spatial(hard_projection=False)
+    condition = model.encode(measured, mask)
+    texture = torch.randn(2, 2, 16, 24)
+    drawn = to_channels((model._add(condition, texture, mask)) * condition.phase.conj())
+    guess = to_channels(condition.baseline * condition.phase.conj())
+    plain = guess + texture
+    torch.testing.assert_close(drawn[:, 1], plain[:, 1])  # in quadrature
+    ahead = guess[:, 0] > 0
+    kept = torch.where(plain[:, 0] > 0, plain[:, 0], OPPOSITE * plain[:, 0])
+    torch.testing.assert_close(drawn[:, 0][ahead], kept[ahead])
+    assert (plain[:, 0][ahead] < 0).any()
+    nothing = model._add(condition, torch.zeros_like(texture), mask)
+    assert torch.equal(nothing, condition.baseline)

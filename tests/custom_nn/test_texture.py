@@ -15,12 +15,7 @@ from custom_nn.texture import (
     ModulatedConv,
     TextureDecoder,
     TokenAttention,
-    texture_predictors,
-    texture_units,
 )
-from fastmri.fourier import fft1c
-from fastmri.physics import apply_mask
-from fastmri.spectrum import octave_levels
 
 
 def still(shape) -> torch.Tensor:
@@ -195,21 +190,6 @@ def test_predictors_set_the_strength_of_all_places_as_powers_within_bounds():
     torch.testing.assert_close(drawn(-1e4, 0, 0, 0, 0), still / FARTHEST)
 
 
-def test_predictors_tell_a_leg_whose_edges_no_measured_column_sees():
-    """A disc has the same edges in all directions, a leg along the columns has those that are unmeasured."""
-    rows, columns = torch.arange(64)[:, None] - 31.5, torch.arange(64) - 31.5
-    pictures = {"disc": rows**2 + columns**2 < 15**2, "leg": (rows * 0 + columns).abs() < 8}
-    mask = (torch.arange(64) - 32).abs()[None, None, None] < 3
-    above = {}
-    for name, picture in pictures.items():
-        kspace = fft1c(picture[None, None] + 0j)
-        levels = [octave_levels(apply_mask(kspace, m), m, 4) for m in (mask, torch.ones_like(mask))]
-        measured, guessed = texture_predictors(torch.zeros(1, 1), *levels)[0, 1:].view(2, 4)
-        above[name] = guessed - measured
-    assert above["disc"].abs().max() < 1
-    assert above["leg"][:3].min() > 1.5
-
-
 def test_where_its_strength_is_drawn_too_strong_texture_is_rare():
     torch.manual_seed(0)
     decoder = TextureDecoder([8, 8], 5, attention=True)
@@ -229,17 +209,3 @@ def test_where_its_strength_is_drawn_too_strong_texture_is_rare():
     for layer in decoder.bursts:
         torch.nn.init.normal_(layer.weight, std=0.3)
     assert kurtosis() > 4
-
-
-def test_units_follow_contrast_and_brightness_and_fit_the_features():
-    image = torch.zeros(1, 1, 40, 36, dtype=torch.complex64)
-    image[..., 8:32, 4:18] = torch.randn(24, 14)
-    mask = torch.ones(1, 1, 1, 36, dtype=torch.bool)
-    levels = octave_levels(fft1c(image), mask, 4)
-    found = texture_units(levels, image)
-    assert [tuple(unit.shape[-2:]) for unit in found] == [(40, 40), (20, 20), (10, 10), (5, 5)]
-    for unit, thrice in zip(found, texture_units(3 * levels, 3 * image), strict=True):
-        torch.testing.assert_close(thrice, 3 * unit)
-    assert found[0][..., 20, 10] > 5 * found[0][..., 20, 30] > 0
-    nothing = texture_units(torch.zeros_like(levels), torch.zeros_like(image))
-    assert not any(unit.any() for unit in nothing)

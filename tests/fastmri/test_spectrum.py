@@ -10,6 +10,7 @@ from fastmri.physics import apply_mask, high_pass, null_space
 from fastmri.spectrum import (
     HALF_BAND,
     RINGS,
+    missing_levels,
     null_space_measures,
     octave_levels,
     ring_sums,
@@ -136,11 +137,35 @@ def test_a_few_columns_foretell_every_octave(columns):
         assert found[:, k].mean() == pytest.approx(float(expected.mean()), rel=0.25)
 
 
+@pytest.mark.parametrize(("columns", "scale"), [(4, 0.05), (30, 0.05), (30, 0.5)])
+def test_a_few_columns_foretell_what_the_others_hold(columns, scale):
+    """Of random images whose spectrum is the same in all directions: not what was measured itself."""
+    size, octaves = (96, 120), 4
+    frequency = spatial_frequency(size)
+    spectrum = torch.randn(8, 1, *size, dtype=torch.complex64) / (frequency + scale)
+    mask = ((torch.arange(size[1]) - size[1] // 2).abs() < columns / 2)[None, None, None]
+    found = missing_levels(apply_mask(ifft1c(spectrum, dim=-2), mask), mask, octaves)
+    for k, (high, low) in enumerate(pairwise([2, 0.25, 0.125, 0.0625, -1])):
+        octave = spectrum * ((frequency > low) & (frequency <= high)) * ~mask
+        expected = octave.abs().square().mean(dim=(1, 2, 3)).sqrt()
+        assert found[:, k].mean() == pytest.approx(float(expected.mean()), rel=0.2)
+
+
+def test_of_an_octave_that_was_measured_nothing_is_missing(scene):
+    _, kspace, _ = scene
+    mask = (torch.arange(SIZE[1]) - SIZE[1] // 2).abs()[None, None, None] < 0.14 * SIZE[1]
+    found = missing_levels(apply_mask(kspace, mask), mask, 3)
+    assert found[:, 2].max() == 0 < found[:, :2].min()
+    everything = torch.ones_like(mask)
+    assert missing_levels(kspace, everything, 3).max() == 0
+
+
 def test_reduced_precision_around_them_leaves_levels_as_they_are(scene):
     _, kspace, mask = scene
-    expected = octave_levels(kspace, mask, 4)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(octave_levels(kspace, mask, 4), expected)
+    for levels in (octave_levels, missing_levels):
+        expected = levels(kspace, mask, 4)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(levels(kspace, mask, 4), expected)
 
 
 def test_columns_that_were_not_acquired_do_not_count(scene):
