@@ -142,7 +142,7 @@ def test_nothing_is_amplified_without_end():
     for _ in range(30):
         tune_gains(gains, levels, gaps(0.0, 9.0, image=0.0), config(gain_rate=0.7))
     assert gains[4][0][0] == 4
-    assert levels == {4: 1.1, 8: 1.1}
+    assert levels == {4: 1.2, 8: 1.2}
 
 
 def test_without_a_rate_nothing_is_made_up():

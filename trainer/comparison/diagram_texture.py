@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from custom_nn.generative import Generative
+from custom_nn.generative import OPPOSITE, Generative
 from custom_nn.texture import MappingNetwork, ModulatedConv
 from trainer.comparison.diagram import Arrow, Box, Diagram, Note, Port, chain, connect, joined
 from trainer.comparison.press import WIDTH
@@ -19,7 +19,7 @@ FLOOR = 0.95  # the row of texture vectors
 def texture_diagram(model: Generative, title: str) -> Diagram:
     """The baseline above; features down, texture vectors below, the decoder up, and the texture added."""
     rows = [FLOOR + 0.75 + PITCH * k for k in reversed(range(len(model.features.enter)))]  # finest first
-    height = rows[0] + (2.3 if model.gains is None else 2.6)
+    height = rows[0] + (2.6 if model.gains is None else 2.9)
     page = Diagram(title, WIDTH, height)
     features = _features(model, rows)
     pictures = _pictures(model, rows)
@@ -135,7 +135,7 @@ def _ports(convs: list[Box], attends: bool) -> Diagram:
 def _added(model: Generative, picture: Box, top: float) -> Diagram:
     """What becomes of the texture, and its sum with the baseline's image."""
     texts = [("two draws, mixed by band", "gains")] * (model.gains is not None)
-    texts += [("turned back by the phase", "physics")]
+    texts += [(f"opposite to the phase: × {OPPOSITE:g}", "physics"), ("turned back by the phase", "physics")]
     texts += [("null space of the measurement", "physics")] * model.hard_projection
     texts += [(f"× amplitude {model.amplitude:g}", "physics")]
     gap = (top - picture.y) / (len(texts) + 1)
