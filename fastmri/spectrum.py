@@ -16,6 +16,7 @@ from fastmri.image import image_size
 
 RINGS = 32  # from 0 to half a cycle per pixel
 HALF_BAND = RINGS // 2
+LOWER = 3  # halves of octaves that are told apart below the last octave's own
 NOTHING = 1e-9  # of the truth's energy: what rounding puts into the null space
 INVENTED = 0.9  # a hallucination fraction above which null-space content is no better than another subject's
 
@@ -70,11 +71,11 @@ def missing_levels(masked_kspace: Tensor, mask: Tensor, octaves: int) -> Tensor:
 
     By halves of octaves, since within one most is near its lower end, which may be measured.
     """
-    places = _octave_places(image_size(masked_kspace), 2 * octaves + 3, 2, mask.device)  # some lower ones
+    halves = [2] * (octaves - 1) + [2 + LOWER]
+    places = _octave_places(image_size(masked_kspace), sum(halves), 2, mask.device)
     foretold = _foretold(masked_kspace, mask, places)
     energy = foretold.amplitude.square() * (places.sum(0) - foretold.measured) / len(places)
-    halves = energy.split([2] * (octaves - 1) + [5], dim=1)
-    return torch.stack([half.sum(1) for half in halves], dim=1).sqrt()
+    return torch.stack([part.sum(1) for part in energy.split(halves, dim=1)], dim=1).sqrt()
 
 
 class _Foretold(NamedTuple):
