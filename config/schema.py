@@ -145,6 +145,10 @@ class Generative(Options):
         0.1, ge=0, lt=0.5, description="cycles per pixel, below which the proxy sees no truth, nor where it "
         "was measured; 0: it sees all of it"
     )  # fmt: skip
+    redraws: int = Field(
+        0, ge=0, le=100, description="times that a trained model draws a sample again, each from some of its "
+        "own columns as if measured; each costs another reconstruction by the baseline"
+    )  # fmt: skip
     proxy_weights: str = Field(
         "none", description="none: a small encoder, trained along; imagenet or a file: frozen MobileNetV2"
     )

@@ -10,6 +10,8 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
+from custom_nn.layers import to_channels
+
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOBILENET_FEATURES = 1280
 
@@ -55,6 +57,18 @@ class SmallEncoder(nn.Sequential):
         for inputs, outputs in zip((channels, *filters), filters, strict=False):
             layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.LeakyReLU(0.2)]
         super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(filters[-1], features))
+
+
+class Proxy(nn.Module):
+    """The latent's posterior from the truth's texture: a small encoder, or a head on frozen MobileNetV2."""
+
+    def __init__(self, weights: str, size: int):
+        super().__init__()
+        self.pretrained = MobileNetEncoder(frozen=True) if weights != "none" else None
+        self.head = nn.Linear(MOBILENET_FEATURES, 2 * size) if self.pretrained else SmallEncoder(2, 2 * size)
+
+    def forward(self, image: Tensor) -> Tensor:  # complex64 (N, 1, H, W) -> (N, 2 size)
+        return self.head(self.pretrained(image.abs()) if self.pretrained else to_channels(image))
 
 
 def pretrained_mobilenet(weights: str) -> dict[str, Tensor]:

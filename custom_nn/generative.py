@@ -12,16 +12,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from custom_nn.adaptive_cs_net import AdaptiveCSNet
-from custom_nn.encoder import MOBILENET_FEATURES, MobileNetEncoder, SmallEncoder
+from custom_nn.encoder import Proxy
 from custom_nn.gains import BandGains
 from custom_nn.latent import Gaussian, Guidance, gaussian, kl_divergence
 from custom_nn.layers import to_channels, to_complex
 from custom_nn.model import Noise, Reconstruction
+from custom_nn.redrawing import STRIDE, believed, taken_columns
 from custom_nn.texture import Features, MappingNetwork, TextureDecoder
-from custom_nn.units import texture_predictors, texture_units
+from custom_nn.units import brightness, texture_predictors, texture_units
 from fastmri.fourier import fft1c
 from fastmri.image import pad_to_multiple
 from fastmri.physics import (
+    apply_mask,
     high_pass,
     measured_scale,
     middle_slice,
@@ -70,11 +72,12 @@ class Generative(nn.Module):
         attention: bool,
         hard_projection: bool,
         high_pass: float,
+        redraws: int,
         proxy_weights: str,
     ):
         super().__init__()
         self.amplitude, self.hard_projection, self.high_pass = amplitude, hard_projection, high_pass
-        self.frozen = freeze_baseline
+        self.frozen, self.redraws = freeze_baseline, redraws
         self.baseline = AdaptiveCSNet(**cascade, adjacent_slices=adjacent_slices)
         self.baseline.requires_grad_(not freeze_baseline)
         self.features = Features(5, filters)
@@ -97,10 +100,10 @@ class Generative(nn.Module):
         latent: Condition | None = None,
     ) -> Reconstruction:
         condition = self.encode(masked_kspace, mask, scale) if latent is None else latent
-        texture = self._draw(condition, noise)
-        if self.gains is not None:
-            texture = self.gains(texture, self._draw(condition, noise), mask)
-        image, scale = self._add(condition, texture, mask), condition.scale
+        texture = self._draw(condition, mask, mask, noise)
+        if self.redraws and self.gains is not None:  # of a trained model
+            texture = self._redrawn(condition, texture, masked_kspace, mask, noise)
+        image, scale = condition.baseline + self.amplitude * texture, condition.scale
         return Reconstruction(image * scale, condition.baseline * scale, condition)
 
     def encode(self, masked_kspace: Tensor, mask: Tensor, scale: Tensor | None = None) -> Condition:
@@ -139,13 +142,40 @@ class Generative(nn.Module):
         seen = high_pass(truth, mask, self.high_pass) if self.high_pass else truth
         posterior = gaussian(self.proxy(seen * latent.phase.conj()), self.latent_shape)
         drawn = self._decode(latent, posterior.sample(noise), lambda shape: truth.real.new_zeros(shape))
-        image = self._add(latent, drawn, mask)
+        image = latent.baseline + self.amplitude * self._texture(latent, drawn, mask)
         texture = (to_channels(image) - to_channels(truth)).abs().mean()
         return Guidance(kl_divergence(posterior, latent.prior), texture)
 
-    def _draw(self, condition: Condition, noise: Noise) -> Tensor:
-        """A texture by the prior, as `_decode` gives it."""
-        return self._decode(condition, condition.prior.sample(noise), noise)
+    def _draw(self, condition: Condition, mask: Tensor, measured: Tensor, noise: Noise) -> Tensor:
+        """A texture by the prior, in the null space of `mask`; gains are by what was `measured` indeed."""
+        channels = self._decode(condition, condition.prior.sample(noise), noise)
+        if self.gains is not None:
+            second = self._decode(condition, condition.prior.sample(noise), noise)
+            channels = self.gains(channels, second, measured)
+        return self._texture(condition, channels, mask)
+
+    def _redrawn(
+        self, start: Condition, texture: Tensor, masked_kspace: Tensor, mask: Tensor, noise: Noise
+    ) -> Tensor:
+        """A texture drawn again, of data with more columns than the densest that gains were tuned for.
+
+        Each time from the measured columns and some of the sample's own, which its neighbours have alike.
+        """
+        assert self.gains is not None
+        density, densest = sampling_density(mask), self.gains.density[0]
+        sparse = density > densest + 0.5
+        if not sparse.any():  # waits for the device
+            return texture
+        kept = believed(brightness(start.baseline, density))
+        for turn in range(self.redraws):
+            image = (start.baseline + self._unmeasured(kept * texture, mask)) * start.scale
+            wanted = (density - (turn + 1) * STRIDE).clamp(min=densest)
+            taken = taken_columns(mask, wanted, noise(tuple(mask.shape)))
+            data = torch.where(mask, masked_kspace, apply_mask(fft1c(image), taken))
+            condition = self.encode(data, taken)
+            drawn = (condition.baseline + self._draw(condition, taken, mask, noise)) * condition.scale
+            texture = torch.where(sparse, drawn / start.scale - start.baseline, texture)
+        return torch.where(sparse, self._unmeasured(kept * texture, mask), texture)
 
     def _decode(self, condition: Condition, z: Tensor, noise: Noise) -> Tensor:
         """The texture of a latent, (N, 2, H, W) in phase and in quadrature with the baseline."""
@@ -154,8 +184,8 @@ class Generative(nn.Module):
         channels = self.decoder(condition.features, condition.units, condition.predictors, w, noise)
         return channels[..., :height, :width]
 
-    def _add(self, condition: Condition, channels: Tensor, mask: Tensor) -> Tensor:
-        """The baseline with a texture, complex64 (N, 1, H, W).
+    def _texture(self, condition: Condition, channels: Tensor, mask: Tensor) -> Tensor:
+        """What channels add to the baseline, complex64 (N, 1, H, W).
 
         Anatomy is not opposite to a phase that is smooth. So what texture makes so is shrunk, or it would be
         bright where it ought to be dark: errors of magnitudes would not be those of the parts in phase.
@@ -163,19 +193,7 @@ class Generative(nn.Module):
         guess = (condition.baseline * condition.phase.conj()).real
         in_phase, quadrature = channels.chunk(2, dim=1)
         in_phase = F.leaky_relu(guess + in_phase, OPPOSITE, inplace=True) - F.leaky_relu(guess, OPPOSITE)
-        texture = to_complex(torch.cat([in_phase, quadrature], dim=1)) * condition.phase
-        if self.hard_projection:
-            texture = null_space(texture, mask)
-        return condition.baseline + self.amplitude * texture
+        return self._unmeasured(to_complex(torch.cat([in_phase, quadrature], dim=1)) * condition.phase, mask)
 
-
-class Proxy(nn.Module):
-    """The latent's posterior from the truth's texture: a small encoder, or a head on frozen MobileNetV2."""
-
-    def __init__(self, weights: str, size: int):
-        super().__init__()
-        self.pretrained = MobileNetEncoder(frozen=True) if weights != "none" else None
-        self.head = nn.Linear(MOBILENET_FEATURES, 2 * size) if self.pretrained else SmallEncoder(2, 2 * size)
-
-    def forward(self, image: Tensor) -> Tensor:  # complex64 (N, 1, H, W) -> (N, 2 size)
-        return self.head(self.pretrained(image.abs()) if self.pretrained else to_channels(image))
+    def _unmeasured(self, texture: Tensor, mask: Tensor) -> Tensor:
+        return null_space(texture, mask) if self.hard_projection else texture

@@ -16,19 +16,26 @@ def texture_units(levels: Tensor, guess: Tensor, density: Tensor) -> list[Tensor
     """About how strong texture is at each scale and place, (N, 1, H / 2^k, W / 2^k), finest first.
 
     What the measured columns foretell of the others, levels (N, scales) as `missing_levels` has them, where
-    the guessed image (N, 1, H, W) is bright: errors are heavy-tailed, and in these units much less so. The
-    fewer columns were measured, density (N, 1, 1, 1) as `sampling_density` has it, the farther along them
-    what is bright may be from where it is guessed. H and W are padded to halve so often.
+    the guessed image (N, 1, H, W) is bright: errors are heavy-tailed, and in these units much less so.
+    H and W are padded to halve so often.
     """
     scales = levels.shape[1]
-    energy = F.avg_pool2d(guess.abs().square(), (NEARBY, 1), stride=1, padding=(NEARBY // 2, 0))
-    with torch.autocast(guess.device.type, enabled=False):  # which would round to 8 bits
-        bright = (energy @ _windows(energy.shape[-1], BLUR * 2**density)).sqrt()
-    bright = bright / bright.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
-    bright, _ = pad_to_multiple(DIMMEST + bright, 2 ** (scales - 1))
+    bright, _ = pad_to_multiple(DIMMEST + brightness(guess, density), 2 ** (scales - 1))
     return [
         level * F.avg_pool2d(bright, 2**k) for k, level in enumerate(levels[..., None, None, None].unbind(1))
     ]
+
+
+def brightness(guess: Tensor, density: Tensor) -> Tensor:
+    """How bright an image may be in each place, over its root mean square, by a guess of it: (N, 1, H, W).
+
+    The fewer columns were measured, density (N, 1, 1, 1) as `sampling_density` has it, the farther along them
+    what is bright may be from where it is guessed.
+    """
+    energy = F.avg_pool2d(guess.abs().square(), (NEARBY, 1), stride=1, padding=(NEARBY // 2, 0))
+    with torch.autocast(guess.device.type, enabled=False):  # which would round to 8 bits
+        bright = (energy @ _windows(energy.shape[-1], BLUR * 2**density)).sqrt()
+    return bright / bright.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
 
 
 def _windows(size: int, deviation: Tensor) -> Tensor:

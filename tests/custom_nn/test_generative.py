@@ -28,6 +28,7 @@ SPATIAL = {
     "attention": True,
     "hard_projection": True,
     "high_pass": 0.1,
+    "redraws": 0,
     "proxy_weights": "none",
 }
 GLOBAL = {"cascade": CASCADE, "token_width": 8, "latent": 4, "encoder_weights": "none"}
@@ -53,9 +54,10 @@ def global_() -> GenerativeGlobal:
 
 
 HIGHEST_GAINS = BandGains({4: [[4.0, 4.0]] * 7}, {4: [[0.0, 1.0]] * 7})
+OF_FULL_DATA = BandGains({1: [[4.0, 4.0]] * 7}, {1: [[0.0, 1.0]] * 7})  # so that all else is drawn again
 
 
-@pytest.mark.parametrize("gains", [None, HIGHEST_GAINS])
+@pytest.mark.parametrize("gains", [None, HIGHEST_GAINS, OF_FULL_DATA])
 @pytest.mark.parametrize("amplitude", [0.3, 1.0])
 @pytest.mark.parametrize("size", [(16, 24), (17, 21)])
 @pytest.mark.parametrize("adjacent_slices", [1, 3])
@@ -63,7 +65,7 @@ def test_measured_samples_are_kept_whatever_weights_noise_and_amplitude(
     gains, amplitude, size, adjacent_slices
 ):
     _, mask, measured = scene(2, adjacent_slices, *size)
-    model = spatial(amplitude=amplitude, adjacent_slices=adjacent_slices)
+    model = spatial(amplitude=amplitude, adjacent_slices=adjacent_slices, redraws=2)
     model.gains = gains
     result = model(measured, mask, torch.randn)
     middle = adjacent_slices // 2
@@ -79,9 +81,11 @@ def test_without_projection_they_are_not():
     assert (apply_mask(fft1c(image), mask) - measured).norm() > 1e-3 * measured.norm()
 
 
-def test_amplitude_0_is_the_baseline_exactly():
+@pytest.mark.parametrize("gains", [None, OF_FULL_DATA])
+def test_amplitude_0_is_the_baseline_exactly(gains):
     _, mask, measured = scene(2, 1, 17, 21)
-    model = spatial(amplitude=0.0)
+    model = spatial(amplitude=0.0, redraws=2)
+    model.gains = gains
     baseline = model.baseline(measured, mask, torch.randn).image
     torch.testing.assert_close(model(measured, mask, torch.randn).image, baseline, rtol=1e-6, atol=1e-12)
     result = model(measured, mask, torch.randn)
@@ -257,7 +261,9 @@ def test_texture_leaves_a_tenth_of_what_is_opposite_to_the_baselines_phase():
     model = spatial(hard_projection=False)
     condition = model.encode(measured, mask)
     texture = torch.randn(2, 2, 16, 24)
-    drawn = to_channels((model._add(condition, texture, mask)) * condition.phase.conj())
+    drawn = to_channels(
+        (condition.baseline + model._texture(condition, texture, mask)) * condition.phase.conj()
+    )
     guess = to_channels(condition.baseline * condition.phase.conj())
     plain = guess + texture
     torch.testing.assert_close(drawn[:, 1], plain[:, 1])  # in quadrature
@@ -265,5 +271,5 @@ def test_texture_leaves_a_tenth_of_what_is_opposite_to_the_baselines_phase():
     kept = torch.where(plain[:, 0] > 0, plain[:, 0], OPPOSITE * plain[:, 0])
     torch.testing.assert_close(drawn[:, 0][ahead], kept[ahead])
     assert (plain[:, 0][ahead] < 0).any()
-    nothing = model._add(condition, torch.zeros_like(texture), mask)
-    assert torch.equal(nothing, condition.baseline)
+    nothing = model._texture(condition, torch.zeros_like(texture), mask)
+    assert not nothing.any()

@@ -1,0 +1,134 @@
+"""Samples drawn again from some of their own columns, as if those were measured."""
+
+import pytest
+import torch
+
+from custom_nn.gains import BandGains
+from custom_nn.generative import Generative
+from custom_nn.model import Noise
+from custom_nn.redrawing import CENTER, STRIDE, believed, taken_columns
+from fastmri.fourier import fft1c
+from fastmri.physics import apply_mask, sampling_density
+from tests.custom_nn.test_generative import spatial
+from tests.custom_nn.test_models import scene
+from trainer.noise import evaluation_noise
+
+DENSEST = BandGains({2: [[1.0, 1.0]] * 7}, {2: [[0.9, 0.9]] * 7})
+
+
+def redrawing(redraws: int = 2, **changes) -> Generative:
+    model = spatial(redraws=redraws, **changes).eval()
+    model.gains = DENSEST
+    return model
+
+
+def sparse_scene(count: int = 2, adjacent_slices: int = 1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two columns of 24: 12 times fewer."""
+    image, _, _ = scene(count, adjacent_slices, 16, 24)
+    mask = ((torch.arange(24) == 12) | (torch.arange(24) == 5)).expand(count, 1, 1, 24)
+    return image, mask, apply_mask(fft1c(image), mask)
+
+
+def seeded() -> Noise:
+    generator = torch.Generator().manual_seed(1)
+    return lambda shape: torch.randn(shape, generator=generator)
+
+
+def seen_by_the_baseline(model: Generative, *data) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Data and mask of each of its calls."""
+    calls = []
+    hook = model.baseline.register_forward_pre_hook(lambda _, arguments: calls.append(arguments[:2]))
+    model(*data, seeded())
+    hook.remove()
+    return calls
+
+
+def test_taken_are_the_measured_columns_the_centre_and_others_at_random():
+    mask = (torch.arange(100) == 3).expand(500, 1, 1, 100)
+    taken = taken_columns(mask, torch.full((500, 1, 1, 1), 2.0), torch.randn(500, 1, 1, 100))
+    assert taken[..., 3].all()
+    assert (taken.sum(-1) == 25).all()
+    center = (torch.arange(100) - 50).abs() < CENTER / 2 * 25
+    assert taken[..., center].all()
+    others = ~center & (torch.arange(100) != 3)
+    expected = (25 - 1 - center.sum()) / others.sum()
+    torch.testing.assert_close(
+        taken[..., others].float().mean(0), expected.expand(1, 1, 92), atol=0.09, rtol=0
+    )
+
+
+def test_no_measured_column_is_left_out_where_there_are_more_than_wanted():
+    mask = torch.rand(4, 1, 1, 60) < 0.5
+    taken = taken_columns(mask, torch.full((4, 1, 1, 1), 3.0), torch.randn(4, 1, 1, 60))
+    assert torch.equal(taken, mask)
+
+
+def test_texture_is_believed_where_there_may_be_something():
+    found = believed(torch.tensor([0.0, 0.05, 0.3, 1.0, 3.0]))
+    assert found[0] == 0
+    assert found[-2] > 0.98
+    assert found.diff().min() > 0
+
+
+@pytest.mark.parametrize("adjacent_slices", [1, 3])
+def test_each_time_the_baseline_sees_measured_columns_and_more_of_the_samples_own(adjacent_slices):
+    _, mask, measured = sparse_scene(adjacent_slices=adjacent_slices)
+    model = redrawing(redraws=3, adjacent_slices=adjacent_slices)
+    first, *calls = seen_by_the_baseline(model, measured, mask)
+    assert torch.equal(first[0], measured)
+    assert len(calls) == 3
+    for turn, (data, taken) in enumerate(calls):
+        halvings = min((turn + 1) * STRIDE, float(sampling_density(mask[:1])) - 1)
+        assert (taken.sum(-1) == torch.ceil(torch.tensor(2 * 2**halvings - 1e-3))).all()
+        assert torch.equal(apply_mask(data, mask), measured)
+        assert torch.equal(apply_mask(data, taken), data)
+        assert apply_mask(data, ~mask).abs().sum() > 0
+    assert not torch.equal(calls[1][1], calls[2][1])  # other columns, of as many
+
+
+def test_what_is_drawn_again_depends_on_what_was_drawn_before():
+    _, mask, measured = sparse_scene()
+    calls = []
+    for still in (True, False):
+        noise, met = seeded(), 0
+
+        def first_differs(shape, still=still, noise=noise):
+            nonlocal met
+            met += 1
+            drawn = noise(shape)
+            return torch.zeros(shape) if still and met == 1 else drawn
+
+        model = redrawing(redraws=1)
+        hook = model.baseline.register_forward_pre_hook(lambda _, arguments: calls.append(arguments[:2]))
+        model(measured, mask, first_differs)
+        hook.remove()
+    (_, (one, taken), _, (other, same)) = calls
+    assert torch.equal(taken, same)
+    assert not torch.allclose(one, other)
+
+
+def test_slices_of_dense_and_sparse_data_are_alone_what_they_are_in_a_batch():
+    image, mask, _ = sparse_scene(3)
+    mask = mask.clone()
+    mask[1] = torch.arange(24) % 2 == 0  # as dense as what gains are tuned for: not drawn again
+    measured = apply_mask(fft1c(image), mask)
+    model, names = redrawing(), ["a", "b", "c"]
+
+    def drawn(*places: int) -> torch.Tensor:
+        noise = evaluation_noise(0, [names[k] for k in places], [0] * len(places), 0, torch.device("cpu"))
+        return model(measured[list(places)], mask[list(places)], noise).image
+
+    together = drawn(0, 1, 2)
+    for place in range(3):
+        assert (together[place] - drawn(place)[0]).abs().max() < 1e-3 * together[place].abs().max()
+    plain = redrawing(redraws=0)
+    plain_noise = evaluation_noise(0, ["b"], [0], 0, torch.device("cpu"))
+    assert torch.equal(drawn(1), plain(measured[1:2], mask[1:2], plain_noise).image)
+    assert not torch.allclose(drawn(0), redrawing(redraws=1)(measured[:1], mask[:1], seeded()).image)
+
+
+def test_training_knows_nothing_of_it():
+    _, mask, measured = sparse_scene()
+    model = redrawing()
+    model.gains = None  # as in training
+    assert len(seen_by_the_baseline(model, measured, mask)) == 1
