@@ -82,7 +82,15 @@ def test_the_texture_diagram_follows_the_config():
 
 def test_the_texture_diagram_shows_two_draws_where_gains_were_settled():
     assert "two draws" not in texts(texture_diagram(built(TEXTURE), ""))
-    assert "two draws, mixed by band" in texts(texture_with_gains(built(TEXTURE), ""))
+    settled = texts(texture_with_gains(built(TEXTURE), ""))
+    assert "two draws, mixed by band" in settled
+    assert "drawn again" not in settled
+
+
+def test_the_texture_diagram_shows_how_often_samples_are_drawn_again():
+    redrawing = TEXTURE | {"redraws": 4}
+    assert "drawn again from its columns × 4" in texts(texture_with_gains(built(redrawing), ""))
+    assert "drawn again" not in texts(texture_diagram(built(redrawing), ""))  # of a trained model alone
 
 
 UNET = {"name": "unet", "channels": 5, "pools": 2}
@@ -185,6 +193,7 @@ def pix2pix_with_discriminator(model: Pix2Pix, title: str) -> Diagram:
         (cascade_diagram, SMALL | {"phase_prior": "input", "gradient_step": False}),
         (texture_diagram, TEXTURE),
         (texture_with_gains, TEXTURE),
+        (texture_with_gains, TEXTURE | {"redraws": 100}),
         (texture_diagram, {"name": "generative", "freeze_baseline": False}),
         (texture_diagram, TEXTURE | {"attention": False, "tokens": 1, "filters": [4, 8]}),
         (global_diagram, GLOBAL),

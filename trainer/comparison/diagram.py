@@ -24,7 +24,7 @@ KINDS = {  # tints of press.COLORS: fill, and what the legend says
     "noise": ("#F0D3E3", "ε: noise"),
     "attention": ("#009E73", "A: attention"),
     "modulated": ("#D9F0E9", "modulated convolutions"),
-    "gains": ("#F6CDB4", "gains, after training"),
+    "gains": ("#F6CDB4", "after training alone"),
     "training": ("#F7F4C8", "training alone"),
 }
 FONT, SMALLEST = 7.0, 4.5  # points

@@ -137,6 +137,8 @@ def _added(model: Generative, picture: Box, top: float) -> Diagram:
     texts = [("two draws, mixed by band", "gains")] * (model.gains is not None)
     texts += [(f"opposite to the phase: × {OPPOSITE:g}", "physics"), ("turned back by the phase", "physics")]
     texts += [("null space of the measurement", "physics")] * model.hard_projection
+    if model.gains is not None and model.redraws:
+        texts += [(f"drawn again from its columns × {model.redraws}", "gains")]
     texts += [(f"× amplitude {model.amplitude:g}", "physics")]
     gap = (top - picture.y) / (len(texts) + 1)
     steps = [

@@ -24,6 +24,7 @@ SWITCHES = {
     "adversarial.weight": Switch(0, "no discriminator"),
     "loss.std_reward": Switch(False, "no reward of the standard deviation"),
     "loss.energy_score": Switch(0, "no energy score of what tells edges from grain"),
+    "model.redraws": Switch(0, "samples drawn once"),
     "model.hard_projection": Switch(False, "no projection onto the null space"),
 }
 MAY_DIFFER = ("device", "validate", *(f"{group}.{name}" for group in UNSEEN for name in UNSEEN[group]))
