@@ -27,7 +27,7 @@ def taken_columns(mask: Tensor, density: Tensor, noise: Tensor) -> Tensor:
     distance = (torch.arange(columns, device=mask.device) - columns // 2).abs()
     order = torch.where(distance < CENTER / 2 * wanted, SURE - distance, noise)
     order = torch.where(mask, 2 * SURE, order)
-    place = order.argsort(dim=-1, descending=True).argsort(dim=-1)
+    place = order.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
     return mask | (place < wanted)
 
 

@@ -113,7 +113,7 @@ def stop_after(steps: int, monkeypatch) -> None:
     monkeypatch.setattr(loop, "train_step", step)
 
 
-def test_training_moves_weights_and_average(config, tmp_path):
+def test_training_moves_weights_and_average(config, tmp_path, capsys):
     run = tmp_path / "run"
     main(["train", str(config), "train.steps=3", "--out", str(run)])
     start = make_model(load_config(config)).state_dict()
@@ -122,10 +122,11 @@ def test_training_moves_weights_and_average(config, tmp_path):
     moved = start.keys() - {"blocks.0.step"}
     assert all(not torch.equal(start[name], trained["model"][name]) for name in moved)
     assert all(not torch.equal(trained["ema"][name], trained["model"][name]) for name in moved)
-    assert main(["train", str(config), "train.steps=3", "--out", str(run)]) == 0  # complete: nothing to do
+    assert main(["train", str(config), "train.steps=3", "--out", str(run)]) == 0
+    assert "complete at step 3: nothing to do" in capsys.readouterr().err
 
 
-def test_a_validation_that_a_signal_prevented_is_made_up_for(config, tmp_path, monkeypatch):
+def test_a_validation_that_a_signal_prevented_is_made_up_for(config, tmp_path, monkeypatch, capsys):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert main(["train", str(config), "--out", str(whole)]) == 0
     for step in (3, 6):
@@ -135,6 +136,7 @@ def test_a_validation_that_a_signal_prevented_is_made_up_for(config, tmp_path, m
         torch.set_num_threads(1)
         assert len(history(parts, "validate")) == (step > 3)
     assert main(["train", str(config), "--out", str(parts)]) == 0
+    assert "complete at step 6: it is still to be validated" in capsys.readouterr().err
     assert history(parts, "validate") == history(whole, "validate")
     assert equal(weights(parts, "best"), weights(whole, "best"))
 

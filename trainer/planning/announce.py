@@ -15,6 +15,7 @@ from fastmri.volumes import Volume
 from trainer.distributed import Process
 from trainer.gradients import forward
 from trainer.memory import saved_for_backward
+from trainer.milestones import validation_due
 from trainer.objectives import generator_terms
 from trainer.planning.footprint import checkpoint_bytes, checkpoints_at_once, largest_slice, state_bytes
 from trainer.state import State
@@ -41,7 +42,8 @@ def announce(
     room = checkpoints_at_once(config) * checkpoint_bytes(state) / 2**30
     logger.info("saving  the last {} checkpoints and the best, {:.2f} GiB at most", config.train.keep, room)
     if state.step >= config.train.steps:
-        logger.info("nothing to do: the run is complete at step {}", state.step)
+        left = "it is still to be validated" if validation_due(state, config) else "nothing to do"
+        logger.info("the run is complete at step {}: {}", state.step, left)
     else:
         logger.info(
             "steps   {} to {}, {} slices each",
