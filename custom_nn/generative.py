@@ -157,13 +157,13 @@ class Generative(nn.Module):
     def _redrawn(
         self, start: Condition, texture: Tensor, masked_kspace: Tensor, mask: Tensor, noise: Noise
     ) -> Tensor:
-        """A texture drawn again, of data with more columns than the densest that gains were tuned for.
+        """Textures of data sparser than the densest that gains are of, drawn again; others as they are.
 
         Each time from the measured columns and some of the sample's own, which its neighbours have alike.
         """
         assert self.gains is not None
         density, densest = sampling_density(mask), self.gains.density[0]
-        sparse = density > densest + 0.5
+        sparse = density > densest + 0.5  # densities of one acceleration differ
         if not sparse.any():  # waits for the device
             return texture
         kept = believed(brightness(start.baseline, density))

@@ -10,7 +10,8 @@ Bengio et al., arXiv 1306.1091); here, of those that agree with what was measure
 import torch
 from torch import Tensor
 
-CENTER = 0.32  # part of a mask's columns that are its centre, of fastMRI's rule
+from fastmri.masks import CENTER
+
 STRIDE = 2.0  # halvings of the acceleration by one redraw
 FAINT = 0.1  # brightness, over the image's root mean square, below which texture is no more believed
 SURE = 1e3  # more than any noise

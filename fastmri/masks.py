@@ -15,7 +15,7 @@ from numpy.random import RandomState
 
 Pattern = Callable[[int, int, int, RandomState], np.ndarray]  # (width, acceleration, low, rng) -> columns
 
-
+CENTER = 0.32  # of the sampled columns, those of the centre: fastMRI's rule
 _LEGACY = RandomState()  # never drawn from but after it was seeded
 
 
@@ -37,12 +37,12 @@ class MaskSettings(NamedTuple):
         cls, kind: str, accelerations: list[int], center_fractions: list[float] | None
     ) -> "MaskSettings":
         """Pairs from lists; without fractions fastMRI's rule 0.32 / R, which is 0.08 at 4 and 0.04 at 8."""
-        fractions = center_fractions or [0.32 / acceleration for acceleration in accelerations]
+        fractions = center_fractions or [CENTER / acceleration for acceleration in accelerations]
         return cls(kind, tuple(map(Pair, accelerations, fractions)))
 
     def center_fraction(self, acceleration: int) -> float:
         """The listed fraction, or the rule's for an acceleration that is not listed."""
-        return dict(self.pairs).get(acceleration, 0.32 / acceleration)
+        return dict(self.pairs).get(acceleration, CENTER / acceleration)
 
 
 def evaluation_mask(

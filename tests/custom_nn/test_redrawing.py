@@ -1,13 +1,16 @@
 """Samples drawn again from some of their own columns, as if those were measured."""
 
+from itertools import count
+
 import pytest
 import torch
 
 from custom_nn.gains import BandGains
 from custom_nn.generative import Generative
 from custom_nn.model import Noise
-from custom_nn.redrawing import CENTER, STRIDE, believed, taken_columns
+from custom_nn.redrawing import STRIDE, believed, taken_columns
 from fastmri.fourier import fft1c
+from fastmri.masks import CENTER
 from fastmri.physics import apply_mask, sampling_density
 from tests.custom_nn.test_generative import spatial
 from tests.custom_nn.test_models import scene
@@ -22,10 +25,12 @@ def redrawing(redraws: int = 2, **changes) -> Generative:
     return model
 
 
-def sparse_scene(count: int = 2, adjacent_slices: int = 1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def sparse_scene(
+    slices: int = 2, adjacent_slices: int = 1
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Two columns of 24: 12 times fewer."""
-    image, _, _ = scene(count, adjacent_slices, 16, 24)
-    mask = ((torch.arange(24) == 12) | (torch.arange(24) == 5)).expand(count, 1, 1, 24)
+    image, _, _ = scene(slices, adjacent_slices, 16, 24)
+    mask = ((torch.arange(24) == 12) | (torch.arange(24) == 5)).expand(slices, 1, 1, 24)
     return image, mask, apply_mask(fft1c(image), mask)
 
 
@@ -34,11 +39,19 @@ def seeded() -> Noise:
     return lambda shape: torch.randn(shape, generator=generator)
 
 
-def seen_by_the_baseline(model: Generative, *data) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def still_at_first() -> Noise:
+    """The same, but that there is none in the first call."""
+    noise, calls = seeded(), count()
+    return lambda shape: noise(shape) * (next(calls) > 0)
+
+
+def seen_by_the_baseline(
+    model: Generative, measured: torch.Tensor, mask: torch.Tensor, noise: Noise
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Data and mask of each of its calls."""
     calls = []
     hook = model.baseline.register_forward_pre_hook(lambda _, arguments: calls.append(arguments[:2]))
-    model(*data, seeded())
+    model(measured, mask, noise)
     hook.remove()
     return calls
 
@@ -74,7 +87,7 @@ def test_texture_is_believed_where_there_may_be_something():
 def test_each_time_the_baseline_sees_measured_columns_and_more_of_the_samples_own(adjacent_slices):
     _, mask, measured = sparse_scene(adjacent_slices=adjacent_slices)
     model = redrawing(redraws=3, adjacent_slices=adjacent_slices)
-    first, *calls = seen_by_the_baseline(model, measured, mask)
+    first, *calls = seen_by_the_baseline(model, measured, mask, seeded())
     assert torch.equal(first[0], measured)
     assert len(calls) == 3
     for turn, (data, taken) in enumerate(calls):
@@ -88,21 +101,9 @@ def test_each_time_the_baseline_sees_measured_columns_and_more_of_the_samples_ow
 
 def test_what_is_drawn_again_depends_on_what_was_drawn_before():
     _, mask, measured = sparse_scene()
-    calls = []
-    for still in (True, False):
-        noise, met = seeded(), 0
-
-        def first_differs(shape, still=still, noise=noise):
-            nonlocal met
-            met += 1
-            drawn = noise(shape)
-            return torch.zeros(shape) if still and met == 1 else drawn
-
-        model = redrawing(redraws=1)
-        hook = model.baseline.register_forward_pre_hook(lambda _, arguments: calls.append(arguments[:2]))
-        model(measured, mask, first_differs)
-        hook.remove()
-    (_, (one, taken), _, (other, same)) = calls
+    noises = seeded(), still_at_first()
+    calls = [seen_by_the_baseline(redrawing(redraws=1), measured, mask, noise) for noise in noises]
+    (_, (one, taken)), (_, (other, same)) = calls
     assert torch.equal(taken, same)
     assert not torch.allclose(one, other)
 
@@ -131,4 +132,4 @@ def test_training_knows_nothing_of_it():
     _, mask, measured = sparse_scene()
     model = redrawing()
     model.gains = None  # as in training
-    assert len(seen_by_the_baseline(model, measured, mask)) == 1
+    assert len(seen_by_the_baseline(model, measured, mask, seeded())) == 1

@@ -1,7 +1,5 @@
 """Samples that are drawn again, from the command line: they keep the promises of those that are not."""
 
-import json
-
 import h5py
 import numpy as np
 import pytest
@@ -9,6 +7,7 @@ import torch
 
 from main import main
 from tests.trainer.processes import command, run_on
+from tests.trainer.test_generative import metrics
 from tests.trainer.test_train import equal
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -37,10 +36,6 @@ def validated(run, tmp_path_factory):
     out = tmp_path_factory.mktemp("validated")
     assert main(["validate", str(run), "--out", str(out)]) == 0
     return out
-
-
-def metrics(folder) -> dict:
-    return json.loads((folder / "metrics.json").read_text())
 
 
 def checkpoint(run) -> dict:
