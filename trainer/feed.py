@@ -1,5 +1,6 @@
 """A loader's batches as a model takes them."""
 
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
@@ -64,6 +65,7 @@ class Feed(Generic[Slices, Batches]):
         try:
             yield from self.loader
         except (ConnectionError, EOFError):  # of what a killed one was about to hand over
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler tells it too, amid whatever runs
             raise ChildProcessError(LOST_READER) from None
 
     def _copied_aside(self) -> Iterator[SliceBatch]:

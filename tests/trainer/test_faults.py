@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -294,6 +295,28 @@ def test_a_killed_reader_ends_the_run_within_a_minute_and_it_resumes(config, tmp
     assert "a process that reads slices was killed" in error[0]
     monkeypatch.undo()
     assert checkpoint.load(run / "checkpoints" / "last.pt").progress.step >= 2
+
+
+def test_a_lost_reader_is_told_once(config, monkeypatch):
+    """Its pipe may be seen to break before the system tells of its end, which torch raises wherever it is."""
+
+    def broken() -> Iterator[None]:
+        raise EOFError
+        yield
+
+    def tell(number: int, frame: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed.")
+
+    options = load_config(config, [])
+    feed = training_loader(options, find_volumes(options, "train"), Process(torch.device("cpu")))
+    monkeypatch.setattr(feed, "loader", broken())
+    before = signal.signal(signal.SIGCHLD, tell)
+    try:
+        with pytest.raises(ChildProcessError, match="a process that reads slices was killed"):
+            next(iter(feed))
+        signal.raise_signal(signal.SIGCHLD)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 @pytest.fixture
