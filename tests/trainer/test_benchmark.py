@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -24,7 +26,7 @@ from trainer.benchmark.efficiency import ring_figures
 from trainer.benchmark.floors import Cost, Floor, Rates, count_flops
 from trainer.benchmark.isolation import in_child
 from trainer.benchmark.launch import launch
-from trainer.benchmark.measurements import PARTS, Bench, Request, plan
+from trainer.benchmark.measurements import PARTS, Bench, Request, plan, step_row
 from trainer.benchmark.peer import Peer
 from trainer.benchmark.reading import CACHES, NO_CACHE, Source, as_read
 from trainer.benchmark.throughput import Setting, as_set, make_batch, make_call
@@ -276,6 +278,29 @@ def test_flops_of_a_known_convolution():
     forward = 2 * 9 * 3 * 5 * 2 * 16 * 20
     assert count_flops(lambda: convolution(image)) == forward
     assert count_flops(lambda: convolution(image).sum().backward()) == 3 * forward  # of weights and image
+
+
+def test_flops_of_a_gradient_penalty():
+    """Which differentiates a module's gradient once more, as an adversary's step does."""
+    convolution, image = nn.Conv2d(3, 5, 3, padding=1), torch.randn(2, 3, 16, 20, requires_grad=True)
+    forward = 2 * 9 * 3 * 5 * 2 * 16 * 20
+
+    def penalise() -> None:
+        (gradient,) = torch.autograd.grad(convolution(image).sum(), image, create_graph=True)
+        gradient.square().sum().backward()
+
+    assert count_flops(penalise) >= 3 * forward  # image, gradient, and the gradient's by the weights
+
+
+def test_a_step_that_no_floor_can_be_counted_of_has_its_rate(report):
+    setting = Setting("train", 4, "float32", "off")
+    bench = SimpleNamespace(measured=lambda *_: TIMED, peer=None, request=SimpleNamespace(seconds=0.1))
+    row = step_row(cast(Bench, bench), setting, {("train", "float32"): {"failed": "why not"}})
+    assert row["slices_per_second"] == 2
+    assert " 2.0" in format_report(report | {"rows": {"train": [row]}})
+
+
+TIMED = {"median": 2.0, "low": 2.0, "high": 2.0, "peak_bytes": 2**20, "shape": [4, 1, 32, 32]}
 
 
 def test_samples_are_measured_as_a_trained_model_draws_them(generative_config):

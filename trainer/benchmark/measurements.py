@@ -145,7 +145,7 @@ def step_row(bench: Bench, setting: Setting, costs: dict[tuple[str, str], dict[s
     if what not in costs:
         costs[what] = bench.measured(count_cost, *what)
     if "failed" in costs[what]:
-        return row
+        return row | rate(row, setting.batch_size)
     return row | compared(row, Cost(**costs[what]), setting.batch_size, bench.rates, setting.precision)
 
 
@@ -158,13 +158,17 @@ def scaling_row(bench: Bench) -> dict[str, Any]:
     return row | {"beyond": beyond(measured_device(row), assumptions(request.assume))}
 
 
+def rate(row: dict[str, Any], slices: int) -> dict[str, float]:
+    """Slices per second of what was measured of so many."""
+    return {"slices_per_second": slices / row["median"]}
+
+
 def compared(row: dict[str, Any], cost: Cost, slices: int, rates: Rates, precision: str) -> dict[str, Any]:
     """The floor of a measured time, and how many times as long that is."""
     if "failed" in row:
         return {}
     floor = Floor.of(cost, slices, rates, precision)
-    return {
-        "slices_per_second": slices / row["median"],
+    return rate(row, slices) | {
         "cost": cost._asdict(),
         "floor": floor.seconds,
         "bound": floor.bound,
