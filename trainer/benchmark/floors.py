@@ -122,7 +122,7 @@ def count_flops(call: Callable[[], object]) -> int:
 
 
 class _NoModules(ModuleTracker):
-    """All together, none by itself: the hooks for that bear no gradient penalty, which differentiates twice."""
+    """All together, none by itself: the hooks for that bear no gradient penalty, differentiated twice."""
 
     def __enter__(self) -> "_NoModules":
         return self
