@@ -77,6 +77,14 @@ def test_features_have_the_unit_of_the_image(scenes):
             torch.testing.assert_close(twice, 2 * one, rtol=0.02, atol=0.05)
 
 
+def test_a_window_has_the_mean_moduli_of_its_pixels(scenes):
+    moduli, windows = edge_features(scenes[0][:2], 0)
+    directions = moduli.shape[-3]
+    expected = moduli[..., 12:20, 20:28].mean(dim=(-2, -1))
+    torch.testing.assert_close(windows[..., :directions, 3, 5], expected)
+    assert len({round(float(mean), 6) for mean in expected.flatten()}) > directions  # told apart by direction
+
+
 def test_scales_meet_in_an_edge_and_not_in_grain(scenes):
     """The phase harmonics over the moduli of their windows, which of the finest octave hold some periods."""
 

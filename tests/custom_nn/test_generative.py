@@ -151,6 +151,16 @@ def test_the_proxy_sees_high_unmeasured_frequencies_alone():
     assert not torch.allclose(kl(changed), kl(kspace), rtol=1e-3)
 
 
+def test_the_latent_that_guides_is_drawn():
+    """By noise, as its divergence supposes: of a mean alone the picture would not depend on the noise."""
+    image, mask, measured = scene(2, 1, 16, 24)
+    model = spatial()
+    latent = model(measured, mask, torch.randn).latent
+    first, second = (model.guide(latent, fft1c(image), mask, torch.randn) for _ in range(2))
+    assert torch.equal(first.kl, second.kl)
+    assert not torch.equal(first.texture, second.texture)
+
+
 def test_the_global_model_trains_all_but_its_proxy():
     image, mask, measured = scene(2, 1, 32, 40)
     model = global_()

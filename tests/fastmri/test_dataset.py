@@ -108,6 +108,12 @@ def test_row_crops_are_rows_of_the_whole(volumes):
     assert torch.equal(whole.scale, crop.scale)
 
 
+def test_row_crops_begin_anywhere(volumes):
+    dataset, draws = training(volumes, crop_rows=31), [TrainingDraw(0, (0, 0, k, 0)) for k in range(20)]
+    starts = {dataset.draw(draw).rows.start for draw in draws}
+    assert starts == {0, 1}
+
+
 @pytest.mark.parametrize("rows", [None, 12])
 @pytest.mark.parametrize("adjacent", [1, 3])
 def test_a_batch_is_undersampled_as_its_slices_are_to_the_bit(volumes, rows, adjacent):

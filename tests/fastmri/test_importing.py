@@ -176,6 +176,15 @@ def test_random_phase_is_smooth_and_real_input_gets_it(tmp_path):
     assert np.abs(np.diff(phase, axis=2)).max() < 0.5
 
 
+def test_random_phase_is_more_than_a_quadratic():
+    """Or a few numbers would tell all of it."""
+    phase = random_phase((4, 32, 32), np.random.default_rng(0))
+    z, y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in phase.shape), indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, z, x * x, y * y, x * y, x * z, y * z], axis=-1).reshape(-1, 9)
+    rest = phase.ravel() - terms @ np.linalg.lstsq(terms, phase.ravel(), rcond=None)[0]
+    assert rest.std() > 0.05
+
+
 def test_echoes_apart_and_slices_by_position(tmp_path):
     series = generate_uid()
     for k in range(4):

@@ -15,7 +15,7 @@ from fastmri.physics import apply_mask, null_space, zero_filled
 from fastmri.posterior import law, sample_counts, squared_errors
 from fastmri.slices import SliceBatch
 from tests.gaussian import GaussianScene
-from trainer.adversary import Adversary, adversarial_term, make_discriminator, seen
+from trainer.adversary import Adversary, adversarial_term, discriminator_gradients, make_discriminator, seen
 from trainer.objectives import cropped, generator_terms, turned
 from trainer.step import batch_betas
 
@@ -155,6 +155,36 @@ def test_objective_is_the_weighted_sum():
     terms = generator_terms(draws, guidance, batch, weights, beta)
     expected = sum(weight * terms[name] for name, weight in names.items()) - terms["std"]
     torch.testing.assert_close(terms["total"], expected)
+
+
+@pytest.mark.parametrize("name", ["l1", "complex_l1"])
+def test_a_reward_weighs_as_much_as_its_l1(name):
+    image, measured = GaussianScene(COLUMNS).draw(4)
+    batch = batch_of(image, measured, GaussianScene(COLUMNS).mask)
+    draws = [Reconstruction(image + torch.randn_like(image)) for _ in range(2)]
+    common = {"ms_ssim": 0, "l1": 0, "samples": 2, "std_reward": True}
+    rewards = [
+        generator_terms(draws, None, batch, Loss(**common | {name: weight}), torch.ones(1, 2, 4))["std"]
+        for weight in (0.5, 1.5)
+    ]
+    assert rewards[0] > 0
+    torch.testing.assert_close(rewards[1], 3 * rewards[0])
+
+
+def test_a_penalty_has_its_weight():
+    image, mask = torch.randn(2, 1, 20, COLUMNS, dtype=torch.complex64), torch.rand(1, 1, 1, COLUMNS) < 0.5
+    images = seen(image.flip(-2), batch_of(image, apply_mask(fft1c(image), mask), mask))
+    found = []
+    for penalty in (0.0, 1.0, 3.0):
+        options = Adversarial(weight=1, filters=[4, 8], regularizer="r1", penalty=penalty)
+        torch.manual_seed(0)
+        network = make_discriminator(options)
+        adversary = Adversary(network, torch.optim.AdamW(network.parameters()))
+        _, gradients = discriminator_gradients(adversary, images, torch.ones(()), torch.randn, options)
+        found.append(torch.cat([g.flatten() for g in gradients if g is not None]))
+    none, one, three = found
+    assert (one - none).norm() > 1e-3 * none.norm()
+    torch.testing.assert_close(three - none, 3 * (one - none), rtol=1e-3, atol=1e-5)
 
 
 def test_image_terms_are_of_the_mean():
