@@ -15,6 +15,7 @@ from fastmri.masks import CENTER
 STRIDE = 2.0  # halvings of the acceleration by one redraw
 FAINT = 0.1  # brightness, over the image's root mean square, below which texture is no more believed
 SURE = 1e3  # more than any noise
+ROUNDING = 1e-2  # columns, of a density that means a whole number of them: above what logarithms lose
 
 
 def taken_columns(mask: Tensor, density: Tensor, noise: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ def taken_columns(mask: Tensor, density: Tensor, noise: Tensor) -> Tensor:
     `sampling_density` gives it.
     """
     columns = mask.shape[-1]
-    wanted = (columns / 2**density).ceil()
+    wanted = (columns / 2**density - ROUNDING).ceil()
     distance = (torch.arange(columns, device=mask.device) - columns // 2).abs()
     order = torch.where(distance < CENTER / 2 * wanted, SURE - distance, noise)
     order = torch.where(mask, 2 * SURE, order)

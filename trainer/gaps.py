@@ -132,11 +132,15 @@ def _worth(model: nn.Module, batch: SliceBatch, config: Config) -> Tensor:
     draws = evaluation_draws(model, batch, config.seed, drawn_samples(config))
     assert draws[0].baseline is not None
     images = [draws[0].baseline, zero_filled(batch.kspace), *(draw.image for draw in draws)]
-    bands = wavelets(
-        torch.stack(turned(images, batch)), config.loss.octaves
-    ).double()  # (bands, 2 + P, N, 2, h, w)
-    lacking, textures = bands[:, 1] - bands[:, 0], bands[:, 2:] - bands[:, :1]
-    total, count = textures.sum(1), len(draws)
-    energy = (total.square() - textures.square().sum(1)) / (count * (count - 1))
-    found = torch.stack([total / count * lacking, energy, lacking.square()]).sum(dim=(2, 4, 5))
+    bands = wavelets(torch.stack(turned(images, batch)), config.loss.octaves)
+    # one by one: in float64 all of them would take more memory than a step of training
+    return torch.stack([_band_worth(band.double()) for band in bands], dim=1)
+
+
+def _band_worth(band: Tensor) -> Tensor:
+    """(2, parts) of the baseline, the truth and samples (2 + P, N, parts, h, w)."""
+    lacking, textures = band[1] - band[0], band[2:] - band[0]
+    total, count = textures.sum(0), len(textures)
+    energy = (total.square() - textures.square().sum(0)) / (count * (count - 1))
+    found = torch.stack([total / count * lacking, energy, lacking.square()]).sum(dim=(1, 3, 4))
     return found[:2] / found[2].clamp(min=1e-30)

@@ -61,11 +61,11 @@ def estimate(
         draws = evaluation_draws(model, batch, config.seed, config.draws)
         magnitudes = torch.stack([_magnitude(draw.image, batch) for draw in draws])  # (P, N, h, w)
         images |= named_images(draws, magnitudes, batch)
-        samples = magnitudes.cpu()  # waits for the device
+        magnitudes[-1].cpu()  # waits for the device
     seconds = time.perf_counter() - started
     if model is not None and model.stochastic:
-        std = samples.std(0) if len(samples) > 1 else torch.zeros_like(samples[0])
-        errors = squared_errors(samples, batch.target[:, 0].cpu(), sample_counts(len(samples)))
+        std = (magnitudes.std(0) if len(magnitudes) > 1 else torch.zeros_like(magnitudes[0])).cpu()
+        errors = squared_errors(magnitudes, batch.target[:, 0], sample_counts(len(magnitudes))).cpu()
     truth = zero_filled(batch.kspace)
     found = {name: _estimate(image, size, truth, batch) for name, (image, size) in images.items()}
     return Estimates(found, energy(middle_slice(batch.masked_kspace)), std, errors, seconds)
