@@ -103,8 +103,15 @@ class Generative(nn.Module):
         texture = self._draw(condition, mask, mask, noise)
         if self.redraws and self.gains is not None:  # of a trained model
             texture = self._redrawn(condition, texture, masked_kspace, mask, noise)
-        image, scale = condition.baseline + self.amplitude * texture, condition.scale
-        return Reconstruction(image * scale, condition.baseline * scale, condition)
+        return self._added(condition, texture)
+
+    def decoded(self, condition: Condition, noise: Noise, draws: int) -> list[Tensor]:
+        """Draws of a texture by the prior, which `rendered` makes a sample of: two where there are gains."""
+        return [self._decode(condition, condition.prior.sample(noise), noise) for _ in range(draws)]
+
+    def rendered(self, condition: Condition, decoded: list[Tensor], mask: Tensor) -> Reconstruction:
+        """The sample, not drawn again, of what was `decoded`; of two where there are no gains, the first."""
+        return self._added(condition, self._texture(condition, self._weighed(decoded, mask), mask))
 
     def encode(self, masked_kspace: Tensor, mask: Tensor, scale: Tensor | None = None) -> Condition:
         """What all samples of these data share: the baseline's image, and what the texture is told."""
@@ -148,11 +155,15 @@ class Generative(nn.Module):
 
     def _draw(self, condition: Condition, mask: Tensor, measured: Tensor, noise: Noise) -> Tensor:
         """A texture by the prior, in the null space of `mask`; gains are by what was `measured` indeed."""
-        channels = self._decode(condition, condition.prior.sample(noise), noise)
-        if self.gains is not None:
-            second = self._decode(condition, condition.prior.sample(noise), noise)
-            channels = self.gains(channels, second, measured)
-        return self._texture(condition, channels, mask)
+        decoded = self.decoded(condition, noise, 1 if self.gains is None else 2)
+        return self._texture(condition, self._weighed(decoded, measured), mask)
+
+    def _weighed(self, decoded: list[Tensor], measured: Tensor) -> Tensor:
+        return decoded[0] if self.gains is None else self.gains(*decoded, measured)
+
+    def _added(self, condition: Condition, texture: Tensor) -> Reconstruction:
+        image, scale = condition.baseline + self.amplitude * texture, condition.scale
+        return Reconstruction(image * scale, condition.baseline * scale, condition)
 
     def _redrawn(
         self, start: Condition, texture: Tensor, masked_kspace: Tensor, mask: Tensor, noise: Noise

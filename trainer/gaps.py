@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from config.schema import Config
 from custom_nn.gains import BandTable
+from custom_nn.model import Reconstruction
 from custom_nn.wavelets import band_count, wavelets
 from fastmri.dataset import EvaluationDraw, EvaluationSlices, collate, to_device
 from fastmri.image import image_size
@@ -19,7 +20,7 @@ from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
 from trainer.data import mask_settings, spread_evenly
 from trainer.distributed import Process, add_up
-from trainer.draws import evaluation_draws
+from trainer.draws import Draw
 from trainer.objectives import magnitude, turned
 
 PARTS = ("in_phase", "quadrature")
@@ -51,7 +52,7 @@ def tuning_batches(config: Config, volumes: list[Volume], process: Process) -> l
 
 @torch.inference_mode()
 def measure_gaps(
-    model: nn.Module, batches: Iterable[SliceBatch], config: Config, process: Process
+    draw: Draw, batches: Iterable[SliceBatch], config: Config, process: Process
 ) -> dict[int, Gaps]:
     """By acceleration, mean over volumes, over all processes.
 
@@ -61,16 +62,16 @@ def measure_gaps(
     """
     accelerations, bands = config.masks.accelerations, band_count(config.loss.octaves)
     shape = (2 + bands * len(PARTS),)  # how many volumes, and sums over them
-    counted = _sums(partial(_counted_gaps, model), shape, batches, config, process)
+    counted = _sums(partial(_counted_gaps, draw), shape, batches, config, process)
     means = counted[:, 1:] / counted[:, :1]
     return {
         r: Gaps(row[0], row[1:].view(bands, len(PARTS))) for r, row in zip(accelerations, means, strict=True)
     }
 
 
-def _counted_gaps(model: nn.Module, batch: SliceBatch, config: Config) -> Tensor:
+def _counted_gaps(draw: Draw, batch: SliceBatch, config: Config) -> Tensor:
     """1, and the gaps of the image and of each band and part."""
-    pairs = drawn_bands(model, batch, config)
+    pairs = drawn_bands(draw(batch), batch, config)
     errors = torch.stack([squared_errors(*pair, [1, drawn_samples(config)]) for pair in pairs])
     one, mean = errors.clamp(min=1e-30).unbind(-1)
     gaps = 10 * (one / mean).log10()
@@ -98,11 +99,12 @@ def drawn_samples(config: Config) -> int:
     return max(config.draws, 2)
 
 
-def drawn_bands(model: nn.Module, batch: SliceBatch, config: Config) -> Iterator[tuple[Tensor, Tensor]]:
+def drawn_bands(
+    draws: list[Reconstruction], batch: SliceBatch, config: Config
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Samples (P, N, ..., h, w) and truth alike: of magnitudes, then of each band and part of it."""
     assert batch.kspace is not None
     assert batch.target is not None
-    draws = evaluation_draws(model, batch, config.seed, drawn_samples(config))
     images = [zero_filled(batch.kspace), *(draw.image for draw in draws)]
     truth, *samples = (magnitude(image, image_size(batch.target)) for image in images)
     yield torch.stack(samples), truth
@@ -112,24 +114,22 @@ def drawn_bands(model: nn.Module, batch: SliceBatch, config: Config) -> Iterator
 
 
 @torch.inference_mode()
-def measure_means(
-    model: nn.Module, batches: Iterable[SliceBatch], config: Config, process: Process
-) -> BandTable:
+def measure_means(draw: Draw, batches: Iterable[SliceBatch], config: Config, process: Process) -> BandTable:
     """The part of the texture's mean that is worth adding to the baseline, by least squares: 0 to 1.
 
     Its inner product with what the baseline lacks, over its energy: that of two different samples' textures,
     which are independent but for their mean. Volumes count alike, by what their baseline lacks.
     """
     shape = 2, band_count(config.loss.octaves), len(PARTS)
-    worth, energy = _sums(partial(_worth, model), shape, batches, config, process).unbind(1)
+    worth, energy = _sums(partial(_worth, draw), shape, batches, config, process).unbind(1)
     kept = worth.clamp(min=0) / torch.maximum(energy, worth).clamp(min=1e-30)
     return dict(zip(config.masks.accelerations, kept.tolist(), strict=True))
 
 
-def _worth(model: nn.Module, batch: SliceBatch, config: Config) -> Tensor:
+def _worth(draw: Draw, batch: SliceBatch, config: Config) -> Tensor:
     """Mean texture times what is lacking, and times itself, over what is lacking: (2, bands, parts)."""
     assert batch.kspace is not None
-    draws = evaluation_draws(model, batch, config.seed, drawn_samples(config))
+    draws = draw(batch)
     assert draws[0].baseline is not None
     images = [draws[0].baseline, zero_filled(batch.kspace), *(draw.image for draw in draws)]
     bands = wavelets(torch.stack(turned(images, batch)), config.loss.octaves)

@@ -1,6 +1,7 @@
 """The noise that generative models draw."""
 
 import hashlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 
@@ -23,16 +24,20 @@ def device_noise(device: torch.device) -> Noise:
 
 
 def evaluation_noise(
-    seed: int, fnames: list[str], slice_nums: list[int], sample: int, device: torch.device
+    seed: int, fnames: list[str], slice_nums: list[int], samples: Sequence[int], device: torch.device
 ) -> Noise:
-    """Noise with one generator per slice and sample: batch size, order and process count change nothing."""
+    """Noise with one generator per slice and sample: batch size, order and process count change nothing.
+
+    Rows are all slices of the first of `samples`, then all of the next.
+    """
     generators = [
         torch.Generator().manual_seed(_seed(seed, fname, slice_num, sample))
+        for sample in samples
         for fname, slice_num in zip(fnames, slice_nums, strict=True)
     ]
 
     def noise(shape: tuple[int, ...]) -> Tensor:
-        assert shape[0] == len(generators), f"one row of noise per slice: {shape} for {len(generators)}"
+        assert shape[0] == len(generators), f"a row of noise for each: {shape} for {len(generators)}"
         with torch.inference_mode(False):  # which threads know nothing of
             drawn = torch.empty(shape, pin_memory=device.type == "cuda")
         each = _threads().map if drawn[0].numel() >= WORTH_A_THREAD else map

@@ -7,9 +7,11 @@ validation is made up from there on by a gain of the band's texture, less what i
 """
 
 import math
+from functools import partial
 
 import torch
 from loguru import logger
+from torch import nn
 
 from config.schema import Config
 from custom_nn.gains import BandTable
@@ -18,6 +20,7 @@ from fastmri.posterior import law, spread_ratio
 from fastmri.slices import SliceBatch
 from trainer.checkpoint import set_gains
 from trainer.distributed import Process
+from trainer.draws import Draw, KeptDraws, evaluation_draws
 from trainer.gaps import PARTS, Gaps, drawn_samples, measure_gaps, measure_means
 from trainer.log import History
 from trainer.state import State
@@ -63,10 +66,17 @@ def tune_step(
 ) -> None:
     """Tune betas by the averaged weights."""
     set_gains(state.average, {}, {})
-    gaps = measure_gaps(state.average, batches, config, process)
+    gaps = measure_gaps(drawing(state.average, config), batches, config, process)
     tune_betas(state.betas, gaps, config)
     if history is not None:
         history.write(state.step, "tune", _gap_figures(gaps) | _figures("beta", state.betas))
+
+
+def drawing(model: nn.Module, config: Config, again: bool = False) -> Draw:
+    """The samples that are measured; `again`: of the same batches, again and again, with other gains."""
+    if again and isinstance(model, Generative) and not model.redraws:
+        return KeptDraws(model, config.seed, drawn_samples(config))
+    return partial(evaluation_draws, model, seed=config.seed, samples=drawn_samples(config))
 
 
 def settle_step(
@@ -79,14 +89,15 @@ def settle_step(
     if not (config.loss.gain_rate and isinstance(state.average, Generative)):
         return  # nothing would come of it
     logger.info("settling how much samples differ, in {} passes over {} batches", SETTLING + 2, len(batches))
+    draw = drawing(state.average, config, again=True)
     set_gains(state.average, {}, {})
-    state.means = measure_means(state.average, batches, config, process)
+    state.means = measure_means(draw, batches, config, process)
     set_gains(state.average, state.gains, state.means)
-    gaps, levels = measure_gaps(state.average, batches, config, process), dict.fromkeys(state.gains, 1.0)
+    gaps, levels = measure_gaps(draw, batches, config, process), dict.fromkeys(state.gains, 1.0)
     for _ in range(SETTLING):
         tune_gains(state.gains, levels, gaps, config)
         set_gains(state.average, state.gains, state.means)
-        gaps = measure_gaps(state.average, batches, config, process)
+        gaps = measure_gaps(draw, batches, config, process)
     if history is not None:
         tables = _figures("gain", state.gains) | _figures("mean", state.means)
         history.write(state.step, "settle", _gap_figures(gaps) | tables)

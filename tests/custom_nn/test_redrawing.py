@@ -127,14 +127,14 @@ def test_slices_of_dense_and_sparse_data_are_alone_what_they_are_in_a_batch():
     model, names = redrawing(), ["a", "b", "c"]
 
     def drawn(*places: int) -> torch.Tensor:
-        noise = evaluation_noise(0, [names[k] for k in places], [0] * len(places), 0, torch.device("cpu"))
+        noise = evaluation_noise(0, [names[k] for k in places], [0] * len(places), [0], torch.device("cpu"))
         return model(measured[list(places)], mask[list(places)], noise).image
 
     together = drawn(0, 1, 2)
     for place in range(3):
         assert (together[place] - drawn(place)[0]).abs().max() < 1e-3 * together[place].abs().max()
     plain = redrawing(redraws=0)
-    plain_noise = evaluation_noise(0, ["b"], [0], 0, torch.device("cpu"))
+    plain_noise = evaluation_noise(0, ["b"], [0], [0], torch.device("cpu"))
     assert torch.equal(drawn(1), plain(measured[1:2], mask[1:2], plain_noise).image)
     assert not torch.allclose(drawn(0), redrawing(redraws=1)(measured[:1], mask[:1], seeded()).image)
 

@@ -7,11 +7,16 @@ import pytest
 import torch
 
 from config.schema import Config
+from custom_nn.gains import BandGains
+from custom_nn.generative import Generative
+from fastmri.slices import SliceBatch
 from tests.custom_nn.test_generative import global_, spatial
+from tests.custom_nn.test_models import scene
 from tests.trainer.conftest import TINY
+from trainer import draws
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
-from trainer.draws import training_draws
+from trainer.draws import KeptDraws, evaluation_draws, training_draws
 from trainer.noise import evaluation_noise
 
 
@@ -46,13 +51,49 @@ def test_samples_drawn_together_are_those_drawn_alone(make, tiny_data):
         torch.testing.assert_close(sample.latent.scale, alone.latent.scale)
 
 
+@pytest.fixture
+def drawing() -> tuple[Generative, SliceBatch]:
+    """A model with gains, and data of two slices."""
+    _, mask, measured = scene(2, 1, 16, 24)
+    model = spatial().eval()
+    model.gains = BandGains({4: [[2.0, 0.5]] * 7}, {4: [[0.3, 0.1]] * 7})
+    ones = torch.ones(2, 1, 1, 1)
+    names: tuple = ["a", "b"], [3, 4], [4, 4], [""] * 2, [(0, 24)] * 2, [(16, 16)] * 2
+    return model, SliceBatch(measured, mask, None, None, ones, 2 * ones, *names)
+
+
+@torch.inference_mode()
+def test_on_a_gpu_samples_are_drawn_together_which_changes_none(drawing, monkeypatch):
+    model, batch = drawing
+    alone = evaluation_draws(model, batch, 0, 5)
+    monkeypatch.setattr(draws, "ROWS", {"cpu": 4})
+    for one, other in zip(evaluation_draws(model, batch, 0, 5), alone, strict=True):
+        torch.testing.assert_close(one.image, other.image, rtol=1e-4, atol=1e-7)
+
+
+@torch.inference_mode()
+def test_kept_draws_are_those_drawn_anew_with_the_gains_of_the_moment(drawing):
+    model, batch = drawing
+    kept, decoded = KeptDraws(model, 0, 3), []
+    model.mapping.register_forward_hook(lambda *_: decoded.append(1))
+    for gains in (model.gains, None, model.gains):
+        model.gains = gains
+        found = kept(batch)
+        assert len(decoded) == 6
+        expected = evaluation_draws(model, batch, 0, 3)
+        del decoded[6:]
+        for one, other in zip(found, expected, strict=True):
+            assert torch.equal(one.image, other.image)
+            torch.testing.assert_close(one.baseline, other.baseline, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("side", [3, 200])  # in one thread, and in several
 def test_noise_of_a_slice_is_its_own_whatever_is_drawn_beside_it(side):
     places = [("a.h5", 3), ("b.h5", 3), ("a.h5", 4)]
 
     def drawn(*chosen: tuple[str, int]) -> list[torch.Tensor]:
         fnames, slice_nums = [fname for fname, _ in chosen], [number for _, number in chosen]
-        noise = evaluation_noise(1, fnames, slice_nums, 0, torch.device("cpu"))
+        noise = evaluation_noise(1, fnames, slice_nums, [0], torch.device("cpu"))
         return [noise((len(chosen), 2, side, side)) for _ in range(2)]
 
     with torch.inference_mode():

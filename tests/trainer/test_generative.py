@@ -16,6 +16,7 @@ from trainer import checkpoint
 from trainer.data import find_volumes
 from trainer.distributed import Process
 from trainer.gaps import measure_gaps, tuning_batches
+from trainer.spreading import drawing
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -135,7 +136,7 @@ def test_gains_settle_where_samples_differ_as_a_posteriors_would(run):
     )
 
     def off() -> float:
-        gaps = measure_gaps(model, batches, found.config, alone)
+        gaps = measure_gaps(drawing(model, found.config), batches, found.config, alone)
         return sum(abs(float(gap.image) - law(4)) + float(gap.bands.std()) for gap in gaps.values())
 
     settled = off()

@@ -18,7 +18,7 @@ from tests.trainer.test_objectives import batch_of
 from trainer.data import find_volumes
 from trainer.distributed import Process
 from trainer.gaps import Gaps, measure_gaps, measure_means, tuning_batches
-from trainer.spreading import tune_betas, tune_gains
+from trainer.spreading import drawing, tune_betas, tune_gains
 
 ALONE = Process(torch.device("cpu"))
 SAMPLES = 8
@@ -56,7 +56,7 @@ def scene_gaps(wide: float) -> list[float]:
     image, measured = scene.draw(20000)
     model = Exact(scene, wide)
     return (
-        measure_gaps(model, [batch_of(image, measured, scene.mask)], config(), ALONE)[4]
+        measure_gaps(drawing(model, config()), [batch_of(image, measured, scene.mask)], config(), ALONE)[4]
         .bands.flatten()
         .tolist()
     )
@@ -95,9 +95,8 @@ def test_of_a_textures_mean_as_much_is_kept_as_is_right(right, wrong, kept):
     torch.manual_seed(0)
     scene = GaussianScene(16)
     image, measured = scene.draw(20000)
-    found = measure_means(
-        Adding(image, right, wrong), [batch_of(image, measured, scene.mask)], config(), ALONE
-    )
+    draw = drawing(Adding(image, right, wrong), config())
+    found = measure_means(draw, [batch_of(image, measured, scene.mask)], config(), ALONE)
     assert [found[4][1][0], found[4][-1][1]] == pytest.approx([kept] * 2, abs=0.02)
 
 
