@@ -41,5 +41,7 @@ class BandGains(nn.Module):
         middle = torch.minimum(mean / 2, half)  # two draws can't have a larger mean
         apart = (half.square() - middle.square()).sqrt()
         weights = torch.cat([middle + apart, middle - apart], dim=-1).movedim(0, 1)
-        first, second = weighed(torch.cat([first, second], dim=1), weights).chunk(2, dim=1)
+        draws = torch.cat([first, second], dim=1)
+        with torch.autocast(draws.device.type, enabled=False):  # which would round to 8 bits
+            first, second = weighed(draws.float(), weights).chunk(2, dim=1)
         return first + second

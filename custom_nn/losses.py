@@ -27,9 +27,9 @@ def ssim_terms(prediction: Tensor, target: Tensor, ms_ssim: float, ssim: float) 
     """1 - MS-SSIM and 1 - SSIM by name, scalars; a term of weight 0 is not computed."""
     terms = {}
     if ms_ssim:
-        terms["ms_ssim"] = 1 - multi_scale_ssim(prediction, target)
+        terms["ms_ssim"] = 1 - multi_scale_ssim(prediction, target).mean()
     if ssim:
-        terms["ssim"] = 1 - multi_scale_ssim(prediction, target, scales=1)
+        terms["ssim"] = 1 - multi_scale_ssim(prediction, target, scales=1).mean()
     # SSIM is blind to NaN here; the total must not be
     return {name: term + 0 * (prediction - target).mean() for name, term in terms.items()}
 
@@ -61,7 +61,7 @@ def std_reward(samples: Tensor) -> Tensor:
 
 
 def multi_scale_ssim(prediction: Tensor, target: Tensor, scales: int | None = None) -> Tensor:
-    """Mean MS-SSIM over a batch (Wang et al. 2003); data range 1, Gaussian window of 11 pixels.
+    """MS-SSIM of each image (N,) (Wang et al. 2003); data range 1, Gaussian window of 11 pixels.
 
     Five scales need 161 pixels a side: smaller images use fewer, with the weights renormalised. At one
     scale it is SSIM. Equal to piq's, by test, whose gradient is NaN where the contrast term of a scale is
@@ -76,7 +76,7 @@ def multi_scale_ssim(prediction: Tensor, target: Tensor, scales: int | None = No
         term = similarity if scale == scales - 1 else contrast
         score = score * term.clamp(min=1e-4) ** share
         prediction, target = _halve(prediction), _halve(target)
-    return score.mean()
+    return score
 
 
 def _halve(image: Tensor) -> Tensor:

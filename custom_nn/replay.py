@@ -52,11 +52,12 @@ class Replay:
             if self.met[key] <= MEETINGS:
                 with self._aside():
                     return self.function(*inputs)
+            now = torch.cuda.current_stream()
             try:
                 self.recordings[key] = self._record(inputs)
             except RuntimeError as error:
                 self.works = False
-                _end_of_capture()
+                _end_of_capture(now)
                 logger.warning("no CUDA graphs, so slower: {}", str(error).splitlines()[0])
                 return self.function(*inputs)
         return _play(self.recordings[key], inputs)
@@ -114,7 +115,8 @@ def _play(recording: _Recording, inputs: tuple[Tensor, ...]) -> Any:
     return tree_unflatten([x if x is None else next(kept) for x in recording.outputs], recording.structure)
 
 
-def _end_of_capture() -> None:
-    """Let the device's noise be drawn again: a recording that broke off leaves it as if that went on."""
+def _end_of_capture(stream: "torch.cuda.Stream") -> None:
+    """As before a recording that broke off: it may leave its own stream, and noise as if it went on."""
+    torch.cuda.set_stream(stream)
     generator = torch.cuda.default_generators[torch.cuda.current_device()]
     generator.graphsafe_set_state(generator.clone_state())

@@ -16,14 +16,15 @@ def pair(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("size", [(161, 161), (170, 201), (320, 320)])
 def test_five_scales_equal_piq(size):
     prediction, target = pair(*size)
-    expected = piq.multi_scale_ssim(prediction, target, data_range=1.0)
+    expected = piq.multi_scale_ssim(prediction, target, data_range=1.0, reduction="none")
     torch.testing.assert_close(multi_scale_ssim(prediction, target), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_fewer_scales_equal_piq_with_renormalised_weights():
     prediction, target = pair(100, 128)
     weights = torch.tensor([0.0448, 0.2856, 0.3001, 0.2363])
-    expected = piq.multi_scale_ssim(prediction, target, scale_weights=weights / weights.sum())
+    shares = weights / weights.sum()
+    expected = piq.multi_scale_ssim(prediction, target, scale_weights=shares, reduction="none")
     torch.testing.assert_close(multi_scale_ssim(prediction, target), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -38,7 +39,7 @@ def test_scales_that_fit(side, scales):
 
 def test_one_scale_is_ssim():
     prediction, target = pair(64, 64)
-    expected = piq.ssim(prediction, target, downsample=False)
+    expected = piq.ssim(prediction, target, downsample=False, reduction="none")
     torch.testing.assert_close(multi_scale_ssim(prediction, target, scales=1), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -62,8 +63,8 @@ def test_predictions_above_the_maximum_still_count():
 def test_the_terms_that_have_a_weight(weights):
     prediction, target = pair(48, 48)
     expected = {
-        "ms_ssim": 1 - multi_scale_ssim(prediction, target),
-        "ssim": 1 - multi_scale_ssim(prediction, target, scales=1),
+        "ms_ssim": 1 - multi_scale_ssim(prediction, target).mean(),
+        "ssim": 1 - multi_scale_ssim(prediction, target, scales=1).mean(),
     }
     terms = ssim_terms(prediction, target, *weights)
     assert list(terms) == [name for name, weight in zip(expected, weights, strict=True) if weight]

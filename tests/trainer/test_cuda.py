@@ -23,9 +23,11 @@ from trainer.benchmark.isolation import in_child
 from trainer.benchmark.throughput import Setting, make_batch, measure_step
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
+from trainer.gaps import tuning_batches
 from trainer.gradients import Found, Weights
 from trainer.planning.footprint import ALLOWANCE, find_footprint
 from trainer.planning.plan import CARDS
+from trainer.spreading import settle_step
 from trainer.state import last_checkpoint, make_state
 from trainer.step import batch_betas, train_step
 
@@ -108,6 +110,7 @@ def test_what_cannot_be_recorded_is_called():
             x = torch.full((2,), float(k), device="cuda")
             assert torch.equal(replay(x), x * x.sum())
     assert not replay.works
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
     assert len(torch.randn(3, device="cuda").unique()) == 3  # noise can still be drawn
 
 
@@ -187,10 +190,11 @@ def test_a_training_step_is_the_cpus(tiny_data, bf16, tolerance):
         torch.testing.assert_close(losses["cuda"][name].cpu(), expected, rtol=tolerance, atol=1e-6)
 
 
-def test_a_deterministic_run_repeats_to_the_bit(tiny_data, tmp_path):
+@pytest.mark.parametrize("parts", [{}, ALONE])
+def test_a_deterministic_run_repeats_to_the_bit(parts, tiny_data, tmp_path):
     weights = []
     for name in ("one", "two"):
-        content = TINY | {"device": "cuda", "data": TINY["data"] | {"path": str(tiny_data)}}
+        content = TINY | parts | {"device": "cuda", "data": TINY["data"] | {"path": str(tiny_data)}}
         content |= {"train": TINY["train"] | {"deterministic": True}}
         (tmp_path / f"{name}.yaml").write_text(json.dumps(content))
         assert main(["train", str(tmp_path / f"{name}.yaml"), "--out", str(tmp_path / name)]) == 0
@@ -198,14 +202,30 @@ def test_a_deterministic_run_repeats_to_the_bit(tiny_data, tmp_path):
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
-def test_a_run_of_the_cpu_is_validated_the_same(tiny_run, tmp_path):
-    tables = {}
+@pytest.mark.parametrize(("name", "tolerance"), [("tiny_run", 1e-4), ("generative_run", 1e-3)])
+def test_a_run_of_the_cpu_is_validated_the_same(name, tolerance, request, tmp_path):
+    run, tables = request.getfixturevalue(name), {}
     for device in ("cpu", "cuda"):
-        assert main(["validate", str(tiny_run), f"device={device}", "--out", str(tmp_path / device)]) == 0
+        assert main(["validate", str(run), f"device={device}", "--out", str(tmp_path / device)]) == 0
         tables[device] = json.loads((tmp_path / device / "metrics.json").read_text())["rows"]
     for expected, found in zip(tables["cpu"], tables["cuda"], strict=True):
-        for name in ("psnr", "ssim", "nmse"):
-            assert found[name]["mean"] == pytest.approx(expected[name]["mean"], rel=1e-4)
+        assert found["method"] == expected["method"]
+        for measure in ("psnr", "ssim", "nmse"):
+            assert found[measure]["mean"] == pytest.approx(expected[measure]["mean"], rel=tolerance)
+
+
+def test_samples_settle_as_on_a_cpu(generative_run, tmp_path):
+    """The same weights' gains, though several samples are drawn at once."""
+    found = checkpoint.load(last_checkpoint(generative_run))
+    gains = {}
+    for device in ("cpu", "cuda"):
+        process = Process(torch.device(device))
+        state = make_state(found.config, process, pretrained=False)
+        state.load(found)
+        volumes = find_volumes(found.config, "val")[: found.config.train.validate_volumes]
+        settle_step(state, tuning_batches(found.config, volumes, process), found.config, None, process)
+        gains[device] = torch.tensor([*state.gains.values(), *state.means.values()])
+    torch.testing.assert_close(gains["cuda"], gains["cpu"], rtol=0.02, atol=0.02)
 
 
 def test_batches_arrive_as_they_are_on_a_cpu(tiny_data):

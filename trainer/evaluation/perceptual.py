@@ -34,7 +34,7 @@ class Perceptual:
         import piq  # see custom_nn.losses
 
         self.device = device
-        self.metrics: dict[str, Metric] = {"ms_ssim": _each(multi_scale_ssim)}
+        self.metrics: dict[str, Metric] = {"ms_ssim": multi_scale_ssim}
         for name, metric in (("haarpsi", piq.haarpsi), ("vsi", piq.vsi), ("gmsd", piq.gmsd)):
             self.metrics[name] = _unreduced(metric)
         self.missing: dict[str, str] = {}
@@ -63,13 +63,6 @@ class Perceptual:
 
 def _unreduced(metric: Callable) -> Metric:
     return lambda prediction, target: metric(prediction, target, data_range=1.0, reduction="none")
-
-
-def _each(metric: Callable[[Tensor, Tensor], Tensor]) -> Metric:
-    """Of a metric that gives a mean, one image at a time."""
-    return lambda prediction, target: torch.stack(
-        [metric(a[None], b[None]) for a, b in zip(prediction, target, strict=True)]
-    )
 
 
 def _unreduced_module(module: nn.Module) -> Metric:
