@@ -169,3 +169,10 @@ def test_inputs_are_never_overwritten(tiny_run, source, tmp_path, capsys):
     assert main(["reconstruct", str(tiny_run), str(source), str(source.parent)]) == 2
     assert "would be overwritten" in capsys.readouterr().err
     assert source.read_bytes() == before
+
+
+def test_a_device_is_chosen_in_one_way(tiny_run, tiny_data, tmp_path, capsys):
+    source = tiny_data / "singlecoil_val" / "file1000004.h5"
+    assert main(["reconstruct", str(tiny_run), str(source), str(tmp_path / "out"), "device=cpu"]) == 2
+    assert capsys.readouterr().err == "error: device: reconstruct takes it as --device\n"
+    assert not (tmp_path / "out").exists()

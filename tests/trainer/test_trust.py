@@ -130,6 +130,17 @@ def test_calibrate_validate_and_reconstruct(run, held_out, tiny_data, tmp_path, 
         assert "psnr_bound" not in file
 
 
+def test_volumes_that_tuned_a_run_are_told(run, tiny_data, tmp_path, capsys):
+    """Of three held-out volumes and one that the run's own data hold as well."""
+    folder = tmp_path / "volumes"
+    for k in range(3):
+        write_tiny_volume(folder / f"other{k}.h5", seed=20 + k)
+    shutil.copy(tiny_data / "singlecoil_val" / "file1000004.h5", folder)
+    asked = ["calibrate", str(run), str(folder), "data.scan_cache=null", "validate.level=0.75"]
+    assert main(asked) == 0
+    assert "1 of 4 volumes were trained, tuned or chosen by (file1000004.h5)" in capsys.readouterr().err
+
+
 @pytest.fixture
 def calibrated(run, held_out):
     options = ["data.scan_cache=null", "validate.level=0.75", "masks.accelerations=[4]"]

@@ -16,11 +16,13 @@ from fastmri.masks import achieved_acceleration, evaluation_mask
 from fastmri.metrics import volume_metrics
 from fastmri.volumes import describe_volume
 from main import main
-from tests.conftest import read_target
+from tests.conftest import read_target, write_tiny_volume
+from tests.trainer.conftest import TINY
 from trainer import checkpoint
 from trainer.data import find_volumes
 from trainer.distributed import Process
 from trainer.evaluation import evaluate as evaluating
+from trainer.evaluation.validate import load_run
 
 ALL = "validate.perceptual=true"
 
@@ -113,6 +115,40 @@ def test_moving_the_data_or_asking_for_less_changes_no_number(results, tiny_run,
     )
     expected = [volume for volume in metrics(results)["volumes"] if volume["acceleration"] == 8]
     assert metrics(tmp_path / "o")["volumes"] == expected
+
+
+def test_other_data_are_meant_whole_whatever_folders_the_run_had(tiny_data, tmp_path):
+    content = TINY | {
+        "data": TINY["data"] | {"path": str(tiny_data), "val": str(tiny_data / "singlecoil_val")}
+    }
+    (tmp_path / "tiny.yaml").write_text(json.dumps(content | {"train": TINY["train"] | {"steps": 1}}))
+    assert main(["train", str(tmp_path / "tiny.yaml"), "--out", str(tmp_path / "run")]) == 0
+    write_tiny_volume(tmp_path / "other" / "singlecoil_val" / "file7.h5")
+    options = [f"data.path={tmp_path / 'other'}", "data.scan_cache=null", "--out", str(tmp_path / "o")]
+    assert main(["validate", str(tmp_path / "run"), *options]) == 0
+    found = metrics(tmp_path / "o")
+    assert {volume["fname"] for volume in found["volumes"]} == {"file7.h5"}
+    assert found["data"] == str(tmp_path / "other" / "singlecoil_val")
+
+
+def test_only_the_best_as_it_was_trained_takes_the_place_of_the_runs_results(
+    tiny_run, generative_run, tmp_path
+):
+    for name in ("best", "last"):
+        found = load_run(tiny_run / "checkpoints" / f"{name}.pt", [])
+        assert found.default_out == tiny_run / ("validate" if name == "best" else "validate_last")
+    assert load_run(tiny_run, []).default_out == tiny_run / "validate"
+    alone = shutil.copy(tiny_run / "checkpoints" / "last.pt", tmp_path / "last.pt")
+    assert load_run(alone, []).default_out == tmp_path / "validate"
+    for value, folder in ((1, "validate"), (0.25, "validate_amplitude0.25")):
+        assert load_run(generative_run, [f"model.amplitude={value}"]).default_out == generative_run / folder
+
+
+@pytest.mark.parametrize("option", ["train.steps=7", "loss.l1=3", "adversarial.weight=1"])
+def test_options_that_nothing_depends_on_any_more_are_refused(tiny_run, option, capsys):
+    assert main(["validate", str(tiny_run), option]) == 2
+    name = option.partition("=")[0]
+    assert capsys.readouterr().err == f"error: {name}: an option of training, which changes nothing here\n"
 
 
 def test_files_that_cannot_be_scored_are_left_out(results, tiny_run, tiny_data, tmp_path):

@@ -18,8 +18,8 @@ def add_runs(parser: argparse.ArgumentParser, about: str) -> None:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help=about)
 
 
-def add_overrides(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("overrides", nargs="*", metavar="a.b=value", help="options, such as train.steps=1000")
+def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
+    parser.add_argument("overrides", nargs="*", metavar="a.b=value", help=f"options, such as {example}")
 
 
 def add_split(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,7 @@ EXAMPLES = [
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, such as config/baseline.yaml")
-    add_overrides(parser)
+    add_overrides(parser, "data.crop_rows=null")
     parser.add_argument("--data", type=Path, metavar="DIR", help="data.path; without any, phantoms are made")
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the JSON (runs/benchmark/NAME.json, by CONFIG's)"

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data", type=Path, metavar="DATA", help="held-out volumes: singlecoil_val/ in it, or else its files"
     )
-    add_overrides(parser)
+    add_overrides(parser, "validate.samples=4")
 
 
 def run(run: Path, data: Path, overrides: list[str]) -> int:

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("source", type=Path, metavar="INPUT", help="HDF5 file with kspace, or folder of them")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder for files of the same names")
-    add_overrides(parser)
+    add_overrides(parser, "model.amplitude=0.5")
     parser.add_argument(
         "--slice", type=at_least(0), metavar="K", dest="slice_num", help="also draw slice K, from 0"
     )
@@ -35,6 +35,8 @@ def run(run: Path, source: Path, out: Path, overrides: list[str], device: str, *
     from trainer.evaluation.reconstruct import reconstruct
     from trainer.evaluation.validate import load_run
 
+    if any(override.startswith("device=") for override in overrides):
+        raise ValueError("device: reconstruct takes it as --device")
     process = distributed.find_process(device)
     console(quiet=not process.main)
     found = load_run(run, overrides)

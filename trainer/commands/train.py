@@ -16,7 +16,7 @@ EXAMPLES = [
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, metavar="CONFIG", help="YAML file, such as config/baseline.yaml")
-    add_overrides(parser)
+    add_overrides(parser, "train.steps=1000")
     parser.add_argument("--out", type=Path, metavar="RUN", help="run directory; needed, but for --plan")
     parser.add_argument(
         "--plan", action="store_true", help="tell what memory, time and room it takes, and train nothing"

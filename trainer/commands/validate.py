@@ -17,7 +17,7 @@ EXAMPLES = [
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
-    add_overrides(parser)
+    add_overrides(parser, "validate.samples=4")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="where results go (RUN/validate, or runs/METHOD/validate)"
     )

@@ -6,6 +6,7 @@ from loguru import logger
 
 from fastmri.atomic import writable_folder
 from fastmri.conformal import fewest_volumes
+from fastmri.volumes import Volume
 from trainer import checkpoint
 from trainer.cache import cached
 from trainer.data import data_folder, find_volumes
@@ -13,13 +14,14 @@ from trainer.distributed import Process
 from trainer.evaluation.calibration import Calibrations, calibration_terms, write_calibration
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.trust import calibrate
-from trainer.evaluation.validate import Run
+from trainer.evaluation.validate import Run, trained_config
 
 
 def calibrate_run(run: Run, process: Process) -> Path:
     """Calibrate a run's samples on its config's validation volumes; gives the file that was written.
 
-    The volumes must be held out: used neither in training nor to choose betas or a checkpoint.
+    The volumes must be held out: used neither in training nor to choose betas or a checkpoint. Those that the
+    run's own data hold are told.
     """
     config, level = run.config, run.config.validation.level
     if not run.stochastic or config.draws < 2:
@@ -29,6 +31,7 @@ def calibrate_run(run: Run, process: Process) -> Path:
         raise ValueError(
             f"calibrate: a level of {level:.0%} takes at least {least} volumes, {data} has {len(volumes)}"
         )
+    _tell_known(volumes, run)
     folder = writable_folder(checkpoint.run_directory(run.path))
     model = checkpoint.load_model(run.trained, config, process.device)
     with cached(volumes, config, process) as kept:
@@ -44,3 +47,21 @@ def calibrate_run(run: Run, process: Process) -> Path:
         )
     terms = calibration_terms(run.trained, config, config.draws)
     return write_calibration(folder, terms, found, data) if process.main else folder / "calibration.json"
+
+
+def _tell_known(volumes: list[Volume], run: Run) -> None:
+    """Warn of volumes that the run was trained, tuned or chosen by, where its data are still there."""
+    config, known = trained_config(run.trained), set()
+    for part in ("train", "val"):
+        try:
+            known |= {(volume.fname, volume.target_maximum) for volume in find_volumes(config, part)}
+        except (ValueError, OSError):
+            continue
+    used = [volume.fname for volume in volumes if (volume.fname, volume.target_maximum) in known]
+    if used:
+        logger.warning(
+            "{} of {} volumes were trained, tuned or chosen by ({}): for others, intervals may be too narrow",
+            len(used),
+            len(volumes),
+            ", ".join(used[:3]) + ", ..." * (len(used) > 3),
+        )

@@ -52,20 +52,33 @@ class Run(NamedTuple):
 
     @property
     def default_out(self) -> Path:
-        """Where `validate` writes unless told."""
-        return (checkpoint.run_directory(self.path) if self.found else Path("runs", self.name)) / "validate"
+        """Where `validate` writes unless told: what is not the run's best, as it was trained, goes apart."""
+        if self.found is None:
+            return Path("runs", self.name, "validate")
+        folder, apart = checkpoint.run_directory(self.path), ["validate"]
+        if self.path.parent.name == "checkpoints" and self.path != checkpoint.find(folder):
+            apart.append(self.path.stem)
+        knobs = _knobs(plain_config(self.config)["model"])
+        trained = _knobs(plain_config(self.found.config)["model"])
+        apart += [f"{name}{value:g}" for name, value in knobs.items() if value != trained[name]]
+        return folder / "_".join(apart)
 
 
 def load_run(run: Path, overrides: list[str]) -> Run:
     """A run's checkpoint, its config changed by overrides; the model that its weights fit can't change.
 
     A name that is no path means a method without training, under the default options and the overrides.
+    Another data.path means its own parts, whatever folders the checkpoint has for them.
     """
+    _refuse_idle(overrides)
     if not run.exists():
         return _load_method(str(run), overrides)
     path = checkpoint.find(run)
     found = checkpoint.load(path)
-    config = make_config(_without_places(plain_config(found.config)), overrides)
+    content = _without_places(plain_config(found.config))
+    if any(override.startswith("data.path=") for override in overrides):
+        content["data"] |= {"train": None, "val": None}
+    config = make_config(content, overrides)
     fixed = plain_config(found.config)["model"], found.config.data.adjacent_slices
     if (plain_config(config)["model"] | _knobs(fixed[0]), config.data.adjacent_slices) != fixed:
         raise ValueError(
@@ -73,6 +86,19 @@ def load_run(run: Path, overrides: list[str]) -> Run:
             "are fixed by the checkpoint; train another run"
         )
     return Run(path, found, config)
+
+
+def _refuse_idle(overrides: list[str]) -> None:
+    """Raises ValueError at options that nothing depends on any more."""
+    for override in overrides:
+        if override.startswith(("train.", "loss.", "adversarial.")):
+            name = override.partition("=")[0]
+            raise ValueError(f"{name}: an option of training, which changes nothing here")
+
+
+def trained_config(found: checkpoint.Checkpoint) -> Config:
+    """What a run was trained by, which may be anyone's, without its places to write to."""
+    return make_config(_without_places(plain_config(found.config)))
 
 
 def _without_places(content: dict) -> dict:
