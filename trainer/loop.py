@@ -5,14 +5,15 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from loguru import logger
+from tqdm import tqdm
 
 from config.load import dump_config
-from config.schema import Config
+from config.schema import Config, Train
 from fastmri.atomic import replacing, writable_folder
 from fastmri.dataset import collate
+from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
 from trainer import log
 from trainer.cache import cached
@@ -91,10 +92,8 @@ def run(
         validate_step(state, config, out, val_volumes, history, process)
     loader = training_loader(config, train_volumes, process, state.step, state.batches)
     tuning = tuning_batches(config, val_volumes, process) if config.loss.std_reward else []
-    shown: dict[str, Any] = {"desc": "train", "unit": "step", "smoothing": 0.05, "disable": not process.main}
-    shown |= {"initial": state.step, "total": options.steps}
     recent = Recent()  # which starts the clock
-    with stop_signals() as signals, log.progress_bar(**shown) as bar:
+    with stop_signals() as signals, step_bar(state, options, process) as bar:
         for batches in loader.steps(options.accumulate):
             step = partial(train_step, state, batches, config, process)
             with enough_memory(state.step, batches, config):
@@ -104,10 +103,8 @@ def run(
             bar.update()
             logging = due(state.step, options.log_every, options.steps)
             validating = validation_due(state, config)
-            if config.loss.std_reward and due(state.step, config.loss.tune_every, options.steps):
-                tune_step(state, tuning, config, history, process)
-            if config.loss.std_reward and validating:
-                settle_step(state, tuning, config, history, process)
+            if config.loss.std_reward:
+                adjust_spread(state, tuning, config, history, process, validating)
             stopping = signals.due(process)
             saving = due(state.step, options.save_every, options.steps) or validating or stopping
             if logging or saving:  # nothing is saved before it was checked
@@ -128,6 +125,33 @@ def run(
         message = "stopped at step {}; the same command resumes" if stopping else "finished at step {}"
         logger.info(message, state.step)
     return stopping
+
+
+def step_bar(state: State, options: Train, process: Process) -> tqdm:
+    """Of all steps, those of the run before it was taken up among them."""
+    return log.progress_bar(
+        desc="train",
+        unit="step",
+        smoothing=0.05,
+        disable=not process.main,
+        initial=state.step,
+        total=options.steps,
+    )
+
+
+def adjust_spread(
+    state: State,
+    tuning: list[SliceBatch],
+    config: Config,
+    history: log.History | None,
+    process: Process,
+    validating: bool,
+) -> None:
+    """Tune betas where that is due, and before a validation settle gains."""
+    if due(state.step, config.loss.tune_every, config.train.steps):
+        tune_step(state, tuning, config, history, process)
+    if validating:
+        settle_step(state, tuning, config, history, process)
 
 
 def check_steps(
