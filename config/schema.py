@@ -134,7 +134,7 @@ class Generative(Options):
     cascade: Cascade = Field(
         Cascade(), description="options of the baseline; those of its run, if one is named"
     )
-    amplitude: float = Field(1.0, ge=0, le=1, description="of the texture; 0 is the baseline")
+    amplitude: float = Field(1.0, ge=0, le=1, description="of the texture, trained at 1; 0 is the baseline")
     filters: Filters = Field([32, 64, 128, 256], min_length=2, description="features per scale, finest first")
     tokens: int = Field(16, ge=1, le=4096, description="learned texture vectors")
     token_width: int = Field(64, ge=1, le=4096, description="values of a texture vector")

@@ -177,3 +177,9 @@ def test_what_a_user_can_mend_is_told(config, run, tmp_path, capsys, overrides, 
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_texture_is_trained_at_its_full_strength(config, tmp_path, capsys):
+    assert main(["train", str(config), "model.amplitude=0.5", "--out", str(tmp_path / "run")]) == 2
+    assert capsys.readouterr().err.startswith("error: model.amplitude: is for validate and reconstruct")
+    assert not (tmp_path / "run").exists()

@@ -35,6 +35,8 @@ def run(config: Path, overrides: list[str], out: Path | None, plan: bool) -> int
             "--out RUN: names the folder of the run; only --plan, which trains nothing, needs none"
         )
     options = load_config(config, overrides)
+    if options.model.name == "generative" and options.model.amplitude != 1:
+        raise ValueError("model.amplitude: is for validate and reconstruct; texture is trained at 1")
     process = distributed.find_process(options.device)
     console(quiet=not process.main)
     if plan:
