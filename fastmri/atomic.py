@@ -21,11 +21,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def writable_folder(path: Path) -> Path:
-    """The folder, made if it isn't there: asked before long work. Raises ValueError if it takes no file."""
+def writable_folder(path: Path, *, make: bool = True) -> Path:
+    """The folder, made if it isn't there: asked before long work. Raises ValueError if it takes no file.
+
+    With `make` false nothing is made: if it isn't there, the nearest one above it is asked.
+    """
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
+        if make:
+            path.mkdir(parents=True, exist_ok=True)
+        around = (path.absolute(), *path.absolute().parents)
+        with tempfile.TemporaryFile(dir=next(folder for folder in around if os.path.lexists(folder))):
             return path
     except OSError as error:
         raise ValueError(

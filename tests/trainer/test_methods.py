@@ -177,6 +177,29 @@ def test_what_a_user_can_mend_is_told_in_a_line(arguments, message, tiny_data, t
     assert not (tmp_path / "o").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["validate", "tv", "--out", "FILE"], "FILE: must be a folder"),
+        (["validate", "tv", "--html", "FILE", "--out", "OUT"], "FILE: must be a folder"),
+        (["reconstruct", "tv", "SOURCE", "FILE"], "FILE: must be a folder"),
+        (["validate", "tv", "validate.methods=[donor]", "--out", "OUT"], "has no other patient beside it"),
+    ],
+)
+def test_what_is_cheap_to_check_is_told_before_weights_are_tuned(
+    arguments, message, tmp_path, capsys, monkeypatch
+):
+    """A file for a folder, and a donor where there is one patient; nothing is left behind."""
+    monkeypatch.setattr("trainer.evaluation.methods.tune_weights", lambda *rest: pytest.fail("work was done"))
+    source = write_tiny_volume(tmp_path / "data" / "singlecoil_val" / "file1000004.h5")
+    (tmp_path / "file").write_text("")
+    places = {"FILE": str(tmp_path / "file"), "SOURCE": str(source), "OUT": str(tmp_path / "out")}
+    typed = [places.get(argument, argument) for argument in arguments]
+    assert main([*typed, f"data.path={tmp_path / 'data'}", *QUICK]) == 2
+    assert message.replace("FILE", places["FILE"]) in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_method_has_one_sample(tiny_data, tmp_path, capsys):
     source = str(tiny_data / "singlecoil_val" / "file1000004.h5")
     assert main(["reconstruct", "tv", source, str(tmp_path), "--samples", "2"]) == 2

@@ -61,6 +61,7 @@ def reconstruct(
     volumes = scan_volumes(source) if source.is_dir() else [inspect(path) for path in list_files(source)]
     _check_requests(volumes, out, slice_num)
     plans = _plan(volumes, acceleration, config)
+    writable_folder(out, make=False)  # before weights are tuned
     models = load_models(run, sorted({sampling.acceleration for _, sampling in plans}), process)
     writable_folder(out)
     calibrations, written = run_calibration(run, samples), []

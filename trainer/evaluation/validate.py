@@ -13,6 +13,7 @@ from trainer.cache import cached
 from trainer.data import data_folder, find_volumes
 from trainer.distributed import Process
 from trainer.evaluation.calibration import Calibrations, calibration_terms, read_calibration
+from trainer.evaluation.donor import choose_donors
 from trainer.evaluation.evaluate import Evaluation, evaluate
 from trainer.evaluation.figures import draw_panels
 from trainer.evaluation.methods import build_methods, choose_weights, describe
@@ -131,10 +132,12 @@ def validate(run: Run, out: Path | None, process: Process, html: Path | None = N
     """
     config = run.config
     volumes = find_volumes(config, "val")
+    for folder in [*([html] if html else []), out or run.default_out]:
+        writable_folder(folder, make=False)  # what is wrong is told before the work, and nothing left behind
+    if "donor" in config.validation.methods:
+        choose_donors(volumes)  # likewise
     model = checkpoint.load_model(run.found, config, process.device) if run.found else None
     weights = choose_weights(config, process)
-    for folder in [*([html] if html else []), out or run.default_out]:
-        writable_folder(folder)  # what is wrong with it is told before the work
     logger.info("{}{}: {} volumes on {}", run.path, run.step, len(volumes), process.device)
     methods = build_methods(weights, config.masks.accelerations, config)
     options = config.validation
