@@ -25,7 +25,7 @@ class Texture(NamedTuple):
     """Texture above half the band, where an interpolation has none."""
 
     power_ratio: float  # power over the truth's
-    correlation: float  # with the truth, -1 to 1
+    correlation: float  # with the truth, -1 to 1; 0 where there is no power
 
 
 class NullSpace(NamedTuple):
@@ -126,6 +126,5 @@ def null_space_measures(sums: Tensor) -> NullSpace:
 
 
 def _texture(power: float, truth: float, product: float) -> Texture:
-    return Texture(
-        power / truth if truth else 0.0, product / (power * truth) ** 0.5 if power * truth else 0.0
-    )
+    some = power > NOTHING * truth > 0  # else the correlation would be one of rounding errors
+    return Texture(power / truth if truth else 0.0, product / (power * truth) ** 0.5 if some else 0.0)

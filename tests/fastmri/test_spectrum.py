@@ -43,6 +43,18 @@ def test_an_image_of_the_measured_samples_has_no_texture(scene):
     assert found.power_ratio == pytest.approx(0, abs=1e-9)
 
 
+def test_what_rounding_leaves_does_not_correlate(scene):
+    """Neither above half the band nor in any ring, though its power isn't quite 0; a faint texture does."""
+    image, kspace, mask = scene
+    null = null_space(image, mask)
+    sums = ring_sums(image - null, kspace, mask, ACQUIRED)
+    assert sums[0].max() > 0
+    assert texture(sums).correlation == 0
+    assert {ring.correlation for ring in texture_curve(sums)} == {0}
+    faint = texture(ring_sums(image - null + 1e-3 * null, kspace, mask, ACQUIRED))
+    assert faint == pytest.approx((1e-6, 1), rel=1e-2)
+
+
 def test_measured_samples_do_not_count(scene):
     image, kspace, mask = scene
     changed = ring_sums(
