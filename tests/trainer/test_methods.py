@@ -114,6 +114,23 @@ def test_tuning_slices_are_of_different_training_volumes(tiny_data):
 
 
 @pytest.mark.parametrize(
+    ("best", "at_end"), [(1e-9, True), (9.0, True), (1e-3, False), (1e-1, False), (1e-4, False)]
+)
+def test_a_weight_at_an_end_of_what_was_tried_is_told(best, at_end, tiny_data, tmp_path, capsys, monkeypatch):
+    """By a score that falls with the distance from the best weight, in decades."""
+    monkeypatch.setattr(
+        "trainer.evaluation.tuning.mean_psnr", lambda model, batches: -abs(np.log10(model.weight / best))
+    )
+    overrides = [f"data.path={tiny_data}", *TUNE]
+    assert main(["validate", "tv", *overrides, "--out", str(tmp_path)]) == 0
+    told, used = capsys.readouterr().err, metrics(tmp_path)["classical"]
+    weight = used["tv_weights"]["4"]
+    line = f"tv at x4: weight {weight:.3g} is at the end of what was tried; the best may lie beyond"
+    assert (line in told) == at_end
+    assert used.get("at_end") == ({"tv": [4]} if at_end else None)
+
+
+@pytest.mark.parametrize(
     ("value", "message"),
     [(0, "no signal in the 1 training slices to tune on"), (np.nan, "file1.h5 slice 1: not finite; `check`")],
 )

@@ -8,7 +8,7 @@ from loguru import logger
 from config.schema import Config
 from custom_nn.models import Untrained, build_untrained
 from trainer.distributed import Process
-from trainer.evaluation.tuning import Weights, tune_weights
+from trainer.evaluation.tuning import ENDS, Weights, tune_weights
 
 Methods = dict[str, dict[int, Untrained]]  # by name and acceleration
 
@@ -83,6 +83,12 @@ def build_method(name: str, weights: Weights, acceleration: int, config: Config)
 
 
 def describe(weights: Weights, config: Config) -> dict:
-    """What metrics.json tells of the weights that were used, under `classical`, by their options' names."""
+    """What metrics.json tells of the weights that were used, under `classical`, by their options' names.
+
+    Under `at_end`, by method, the accelerations whose tuned weight is at an end of what was tried.
+    """
     named = {f"{name}_weights": {str(r): w for r, w in found.items()} for name, found in weights.items()}
-    return {"classical": {"iterations": config.classical.iterations, **named}} if weights else {}
+    _, tuned = _given(config)
+    at_end = {name: ends for name in tuned if (ends := [r for r, w in weights[name].items() if w in ENDS])}
+    told = {"iterations": config.classical.iterations, **named} | ({"at_end": at_end} if at_end else {})
+    return {"classical": told} if weights else {}

@@ -22,6 +22,7 @@ Weights = dict[str, dict[int, float]]  # method -> acceleration -> weight
 
 COARSE = (1e-4, 1e-3, 1e-2, 1e-1)
 FINE = tuple(10 ** (k / 3) for k in (-2, -1, 1, 2))  # factors of the best of these
+ENDS = (COARSE[0] * FINE[0], COARSE[-1] * FINE[-1])  # of what is tried: the best may lie beyond
 
 
 def tune_weights(names: list[str], accelerations: Iterable[int], config: Config, process: Process) -> Weights:
@@ -46,6 +47,11 @@ def tune_weights(names: list[str], accelerations: Iterable[int], config: Config,
 
 def _told(name: str, acceleration: int, weight: float, psnr: float) -> float:
     logger.info("{} at x{}: weight {:.3g}, {:.2f} dB on training slices", name, acceleration, weight, psnr)
+    if weight in ENDS:
+        logger.warning(
+            "{} at x{}: weight {:.3g} is at the end of what was tried; the best may lie beyond",
+            *(name, acceleration, weight),
+        )
     return weight
 
 
