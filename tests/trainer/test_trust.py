@@ -113,15 +113,19 @@ def test_calibrate_validate_and_reconstruct(run, held_out, tiny_data, tmp_path, 
     source = tiny_data / "singlecoil_val" / "file1000004.h5"
     ask = ["reconstruct", str(run), str(source), str(tmp_path / "out"), "--acceleration", "4"]
     assert main([*ask, "--samples", "4", "--slice", "1"]) == 0
-    assert "PSNR of the mean at least" in capsys.readouterr().err
+    least = "PSNR of the mean at least {:.1f} dB, a bound kept by 75% of slices, mean over files"
     with h5py.File(tmp_path / "out" / source.name) as file:
         assert file["psnr_bound"].shape == (3,)
+        told = capsys.readouterr().err
+        assert f"{source.name} slice 1: {least.format(file['psnr_bound'][1])}" in told
         assert file.attrs["level"] == 0.75
         assert file.attrs["interval_factor"] == stored["accelerations"]["4"]["factor"]
     assert main([*ask[:-1], "8", "--samples", "4"]) == 0
     assert f"{source.name}: PSNR of the mean at least" in capsys.readouterr().err
     assert main([*ask[:-1], "6", "--samples", "4"]) == 0  # which is not calibrated
-    assert "PSNR of the mean" not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "PSNR of the mean" not in told
+    assert f"{source.name}: no interval and no bound at x6, which was not calibrated, as were x4, x8" in told
     with h5py.File(tmp_path / "out" / source.name) as file:
         assert "psnr_bound" not in file
     assert main([*ask, "--samples", "2"]) == 0
@@ -221,7 +225,10 @@ def test_a_promise_is_what_samples_foretell_less_the_slack():
     assert bounds is not None
     foretold = belief(samples.mean(0), samples.std(0, ddof=1), 4).psnr
     assert bounds.psnr == pytest.approx(foretold - 2)
-    assert bounds.line() == f"PSNR of the mean at least {bounds.psnr.min():.1f} dB, at 90%"
+    kept = "kept by 90% of slices, mean over files"
+    low, high = bounds.psnr.min(), bounds.psnr.max()
+    assert bounds.line() == f"PSNR of the mean at least {low:.1f} to {high:.1f} dB by slice, bounds {kept}"
+    assert bounds.line(1) == f"PSNR of the mean at least {bounds.psnr[1]:.1f} dB, a bound {kept}"
 
 
 def test_units_change_no_belief():

@@ -29,7 +29,11 @@ class Calibrations(NamedTuple):
         """The bounds of a file's samples (P, S, h, w); None, if no mask of its kind was calibrated."""
         if sampling.own:
             logger.warning("{}: has a mask of its own, for which the calibration promises nothing", fname)
-        if sampling.own or sampling.acceleration not in self.accelerations:
+            return None
+        if sampling.acceleration not in self.accelerations:
+            known = ", ".join(f"x{acceleration}" for acceleration in self.accelerations)
+            text = "{}: no interval and no bound at x{}, which was not calibrated, as were {}"
+            logger.warning(text, fname, sampling.acceleration, known)
             return None
         factor, slack = self.accelerations[sampling.acceleration]
         said = belief(samples.mean(0), samples.std(0, ddof=1), len(samples))

@@ -73,16 +73,23 @@ def missed_bounds(found: Trust) -> np.ndarray:
 
 
 class Bounds(NamedTuple):
-    """What a calibrated run promises of a file."""
+    """What a calibrated run promises of a file.
 
-    psnr: np.ndarray  # dB (S,): that of the samples' mean is at least this, in `level` of all slices
+    Of a file's slices the part above their own bounds is expected to be `level` at least: over files, and
+    over the volumes that calibrated. No single slice, nor all of a file's together, have that probability.
+    """
+
+    psnr: np.ndarray  # dB (S,): that of the samples' mean is at least this
     factor: float  # so many standard deviations a side hold `level` of the truth's pixels
     level: float
 
     def line(self, slice_num: int | None = None) -> str:
-        """To be read beside a picture: of one slice, or of the least certain one."""
-        least = self.psnr.min() if slice_num is None else self.psnr[slice_num]
-        return f"PSNR of the mean at least {least:.1f} dB, at {self.level:.0%}"
+        """To be read beside a picture: of one slice, or of all, each of which has its own."""
+        kept = f"kept by {self.level:.0%} of slices, mean over files"
+        if slice_num is not None:
+            return f"PSNR of the mean at least {self.psnr[slice_num]:.1f} dB, a bound {kept}"
+        low, high = self.psnr.min(), self.psnr.max()
+        return f"PSNR of the mean at least {low:.1f} to {high:.1f} dB by slice, bounds {kept}"
 
 
 class Calibration(NamedTuple):
