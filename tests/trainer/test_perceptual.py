@@ -10,8 +10,9 @@ from torchvision.models import vgg16
 
 from main import main
 from tests.conftest import smooth_images, write_tiny_volume
-from trainer.evaluation.intervals import LEVEL, bootstrap_interval
+from trainer.evaluation.intervals import HELD, LEVEL, bootstrap_interval
 from trainer.evaluation.perceptual import VGG, Perceptual
+from trainer.evaluation.tables import format_rows
 
 CPU = torch.device("cpu")
 
@@ -121,6 +122,31 @@ def test_intervals_hold_the_mean_as_often_as_they_say():
         assert interval is not None
         held.append(interval[0] <= 0 <= interval[1])
     assert np.mean(held) == pytest.approx(LEVEL, abs=0.04)
+
+
+@pytest.mark.parametrize("count", list(HELD))
+def test_how_often_intervals_of_few_hold_the_mean_is_as_told(count):
+    rng = np.random.default_rng(3)
+    found = np.array([bootstrap_interval(list(rng.standard_normal(count))) for _ in range(600)])
+    assert np.mean((found[:, 0] <= 0) & (found[:, 1] >= 0)) == pytest.approx(HELD[count], abs=0.05)
+
+
+def test_a_table_of_few_volumes_says_that_intervals_hold_less_often():
+    def shown(*counts: int) -> str:
+        interval = {"mean": 1.0, "interval": [0.5, 1.5]}
+        achieved = {"mean": 4.0, "min": 4.0, "max": 4.0}
+        rows = [
+            {"method": "tv", "acceleration": 4, "acquisition": name, "volumes": count, "psnr": interval}
+            | {"achieved_acceleration": achieved}
+            for name, count in zip(("all", "PD", "PDFS"), counts, strict=True)
+        ]
+        return format_rows(rows).splitlines()[-1]
+
+    plain = "in brackets: 95% bootstrap interval of the mean over volumes"
+    assert shown(30, 20, 10) == plain
+    less = "; of 5 volumes an interval holds the mean less often: with 4 normal values 80% of the time"
+    assert shown(14, 9, 5) == plain + less
+    assert "with 2 normal values 50% of the time" in shown(3, 2, 1)  # a single one has no interval
 
 
 def test_an_interval_repeats_and_shrinks_with_volumes():

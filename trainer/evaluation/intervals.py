@@ -8,6 +8,8 @@ import numpy as np
 RESAMPLES = 10_000
 FEWER = 500  # of what takes longer than a mean
 LEVEL = 0.95
+HELD = {2: 0.50, 3: 0.75, 4: 0.80, 6: 0.86, 12: 0.91, 30: 0.93}  # see `bootstrap_interval`
+MANY = 10  # volumes, from which nothing is said of it
 
 
 def bootstrap_interval(values: Sequence[float]) -> list[float] | None:
@@ -15,10 +17,23 @@ def bootstrap_interval(values: Sequence[float]) -> list[float] | None:
 
     Efron & Tibshirani 1993, chapter 13. The resamples follow from the number of values alone, so that the
     same volumes are drawn for every method and measure, and twice the same call gives the same interval.
+
+    Of few values it holds the mean less often than LEVEL, of 10,000 draws of normal values in HELD:
+    n    2    3    4    6    12   30
+         50 % 75 % 80 % 86 % 91 % 93 %
     """
     if len(values) < 2:
         return None
     return percentile_interval(np.asarray(values)[_resamples(len(values))].mean(axis=1))
+
+
+def few_words(volumes: int) -> str:
+    """What to add where intervals of so many volumes are shown: how often they hold the mean; '' of MANY."""
+    if not 1 < volumes < MANY:
+        return ""
+    nearest = min(HELD, key=lambda count: abs(count - volumes))
+    held = f"with {nearest} normal values {HELD[nearest]:.0%} of the time"
+    return f"; of {volumes} volumes an interval holds the mean less often: {held}"
 
 
 def percentile_interval(values: np.ndarray) -> list[float]:

@@ -5,14 +5,16 @@ from typing import Any
 
 from tabulate import tabulate
 
-from trainer.evaluation.intervals import LEVEL
+from trainer.evaluation.intervals import LEVEL, few_words
 
 
 def format_rows(table: list[dict[str, Any]]) -> str:
     """The rows as an aligned table; a single acquisition is not shown apart from all."""
-    lines = [[*head, *_cells(row, COLUMNS)] for head, row in _heads(table)]
+    heads = list(_heads(table))
+    lines = [[*head, *_cells(row, COLUMNS)] for head, row in heads]
     text = tabulate(lines, headers=[*HEAD, *_titles(COLUMNS)], disable_numparse=True)
-    return text + ("\n" + INTERVALS if "[" in text.splitlines()[-1] else "")
+    several = [row["volumes"] for _, row in heads if row["volumes"] > 1]  # which have an interval
+    return text + (f"\n{INTERVALS}{few_words(min(several))}" if several else "")
 
 
 def format_perceptual(table: list[dict[str, Any]], missing: dict[str, str]) -> str:
