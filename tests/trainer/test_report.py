@@ -15,7 +15,7 @@ from main import main
 from trainer.comparison.compare import write_comparison
 from trainer.comparison.records import Record, read_records
 from trainer.evaluation.figures import WARNING
-from trainer.report.ablations import find_ablations
+from trainer.report.ablations import Effect, find_ablations
 from trainer.report.headline import headline
 from trainer.report.origins import training_table
 
@@ -169,6 +169,25 @@ def test_a_switch_is_found_and_its_effect_is_paired_over_volumes(runs):
         samples["texture"][key]["psnr"] - samples["one_token"][key]["psnr"] for key in samples["texture"]
     ]
     assert ablation.effects["psnr"].mean == pytest.approx(sum(wanted) / len(wanted))
+
+
+def test_few_volumes_get_a_count_and_no_verdict():
+    """Five that agree could by chance in 1 of 16 draws; six are judged by their interval."""
+    assert Effect(0.2, [0.1, 0.3], 5, 5).verdict == "better with it in 5 of 5 volumes"
+    assert Effect(-0.2, [-0.3, -0.1], 1, 5).verdict == "better with it in 1 of 5 volumes"
+    assert Effect(0.2, None, 1, 1).verdict == "better with it in 1 of 1 volumes"
+    assert Effect(0.2, [0.1, 0.3], 6, 6).verdict == "better with it"
+    assert Effect(-0.2, [-0.3, -0.1], 0, 6).verdict == "worse with it"
+    assert Effect(0.2, [-0.1, 0.3], 5, 6).verdict == "no difference shown"
+
+
+def test_the_report_says_that_its_volumes_are_few(runs, paper):
+    _, (ablation,) = find_ablations(read_records([runs / "one_token", runs / "texture"], CPU))
+    assert {effect.volumes for effect in ablation.effects.values()} == {3}
+    text = words(paper)
+    assert "of 3 volumes an interval holds the mean less often: with 3 normal values 75% of the time" in text
+    assert f"better with it in {ablation.effects['psnr'].better} of 3 volumes" in text
+    assert "no difference shown" not in text
 
 
 def altered(record: Record, *overrides: str) -> Record:

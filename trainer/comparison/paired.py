@@ -12,7 +12,7 @@ from trainer.evaluation.intervals import LEVEL, bootstrap_interval
 
 METRICS = ("psnr", "ssim")
 NOTHING = 1e-5  # dB or SSIM: a difference that the order of additions makes, counted as none
-ENOUGH = 6  # volumes, from which a signed-rank test can have a p below 0.05
+ENOUGH = 6  # volumes, from which a signed-rank or a sign test can have a p below 0.05
 
 
 class Paired(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from config.load import UNSEEN, plain_config
+from trainer.comparison.paired import ENOUGH
 from trainer.comparison.records import Record
 from trainer.evaluation.intervals import bootstrap_interval
 from trainer.state import differences
@@ -35,10 +36,14 @@ class Effect(NamedTuple):
 
     mean: float
     interval: list[float] | None  # bootstrap over volumes
+    better: int  # in so many volumes
+    volumes: int
 
     @property
     def verdict(self) -> str:
-        """In a word, by whether the interval holds 0."""
+        """In a word, by whether the interval holds 0; of too few volumes for a sign test a count alone."""
+        if self.volumes < ENOUGH:
+            return f"better with it in {self.better} of {self.volumes} volumes"
         if self.interval is None or self.interval[0] <= 0 <= self.interval[1]:
             return "no difference shown"
         return "better with it" if self.mean > 0 else "worse with it"
@@ -102,4 +107,5 @@ def _by_volume(record: Record) -> dict[str, dict[str, float]]:
 
 
 def _effect(values: list[float]) -> Effect:
-    return Effect(float(np.mean(values)), bootstrap_interval(values))
+    better = sum(value > 0 for value in values)
+    return Effect(float(np.mean(values)), bootstrap_interval(values), better, len(values))

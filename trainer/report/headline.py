@@ -4,14 +4,17 @@ from collections.abc import Callable
 from typing import Any
 
 from trainer.comparison.records import Record, Row, method_rows
+from trainer.evaluation.intervals import few_words
 from trainer.report.findings import mean_of
 
 
 def headline(records: list[Record]) -> dict[str, Any]:
     """Of the first cascade against the zero-filled image, and of the first posterior sampler's texture."""
     sampled = [record for record in records if "posterior" in record.results]
+    volumes = len({volume["fname"] for volume in records[0].results["volumes"]})
     return {
-        "volumes": len({volume["fname"] for volume in records[0].results["volumes"]}),
+        "volumes": volumes,
+        "few": few_words(volumes),
         "baseline": _of_first(records, "adaptive_cs_net", _cascade_words),
         "sample": _of_first(sampled, "generative", _sampler_words),
         "global": _of_first(records, "generative_global", _texture_words),

@@ -18,7 +18,7 @@ from config.load import changed, config_sha256
 from fastmri.atomic import replacing, writable_folder
 from fastmri.volumes import Volume
 from trainer.comparison.compare import Request, compare
-from trainer.comparison.paired import compare_records
+from trainer.comparison.paired import ENOUGH, compare_records
 from trainer.comparison.records import Record, check_alike, read_records
 from trainer.data import find_volumes
 from trainer.provenance import environment
@@ -131,6 +131,7 @@ def ablation_contents(records: list[Record]) -> dict[str, Any]:
     assert model.name == "generative"
     return {
         "steps": reference.step,
+        "enough": ENOUGH,
         "tokens": model.tokens,
         "high_pass": model.high_pass,
         "table": measure_table(rows, SAMPLES),
