@@ -166,6 +166,10 @@ def test_samples_their_mean_and_spread(run, source, tmp_path):
     np.testing.assert_allclose(three["reconstruction"], three["samples"].mean(0), rtol=1e-5)
     np.testing.assert_allclose(three["std"], three["samples"].std(0, ddof=1), rtol=1e-4)
     assert attributes["dc_residual"] < 1e-5
+    assert attributes["dc_residual_of"] == "the single complex samples, the largest"
+    with h5py.File(tmp_path / "three" / source.name) as file:
+        assert file["reconstruction"].attrs["of"] == "mean of the samples' magnitudes"
+        assert file["std"].attrs["of"] == "the samples' magnitudes"
 
 
 def test_another_seed_is_another_picture_and_the_amplitude_is_turned(run, source, tmp_path):

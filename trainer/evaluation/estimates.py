@@ -22,7 +22,7 @@ from trainer.objectives import magnitude
 
 
 class Estimate(NamedTuple):
-    """One method on some slices."""
+    """One method on some slices; of a mean of samples the magnitude is another image, see `named_images`."""
 
     magnitude: Tensor  # float32 (S, h, w)
     null_error: Tensor  # float32 (S, h, w): |P (image - truth)|, of what was not measured
@@ -82,7 +82,11 @@ def method_images(methods: Methods, batch: SliceBatch) -> dict[str, tuple[Tensor
 def named_images(
     draws: list[Reconstruction], magnitudes: Tensor, batch: SliceBatch
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Complex image and magnitude of every method that a model's draws stand for."""
+    """Complex image and magnitude of every method that a model's draws stand for.
+
+    Of the mean of samples they are two images: the mean of the complex ones, by which misfit and all measures
+    of unmeasured k-space are, and the mean of magnitudes, which is shown and scored (PSNR, SSIM, NMSE, ...).
+    """
     first = draws[0]
     if first.latent is None:
         return {"model": (first.image, magnitudes[0])}
@@ -91,7 +95,7 @@ def named_images(
         named["baseline"] = (first.baseline, _magnitude(first.baseline, batch))
     if len(draws) > 1:
         mean = torch.stack([draw.image for draw in draws]).mean(0)
-        named[f"mean_{len(draws)}"] = (mean, magnitudes.mean(0))  # the best estimate of a magnitude
+        named[f"mean_{len(draws)}"] = (mean, magnitudes.mean(0))  # the best estimate of each by squared error
     return named | {"sample": (first.image, magnitudes[0])}
 
 

@@ -37,7 +37,7 @@ class Volumetric(NamedTuple):
 
     samples: np.ndarray  # float32 (P, S, h, w)
     methods: dict[str, np.ndarray]  # float32 (S, h, w): zero-filled, and what the samples stand for
-    dc_residual: float  # ||M F_w x - y|| / ||y||, the largest of all samples
+    dc_residual: float  # ||M F_w x - y|| / ||y|| of single complex samples, the largest; not of their mean
 
 
 def reconstruct(
@@ -156,7 +156,10 @@ def _batch(volume: Volume, slices: range, sampling: Sampling, config: Config) ->
 
 
 def write_result(path: Path, result: Volumetric, sampling: Sampling, bounds: Bounds | None) -> None:
-    """Write a file in fastMRI's submission format, with what was sampled, how well it is kept, and trust."""
+    """Write a file in fastMRI's submission format, with what was sampled, how well it is kept, and trust.
+
+    Of several samples attributes tell what `reconstruction`, `std` and `dc_residual` are of.
+    """
     samples = result.samples
     with replacing(path) as partial, h5py.File(partial, "w") as file:
         file["reconstruction"] = samples[0] if len(samples) == 1 else samples.mean(0)
@@ -164,6 +167,9 @@ def write_result(path: Path, result: Volumetric, sampling: Sampling, bounds: Bou
         if len(samples) > 1:
             file["samples"] = samples
             file["std"] = samples.std(0, ddof=1)
+            file["reconstruction"].attrs["of"] = "mean of the samples' magnitudes"
+            file["std"].attrs["of"] = "the samples' magnitudes"
+            file.attrs["dc_residual_of"] = "the single complex samples, the largest"
         if bounds:
             file["psnr_bound"] = bounds.psnr
             file.attrs["interval_factor"], file.attrs["level"] = bounds.factor, bounds.level

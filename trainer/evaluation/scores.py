@@ -15,7 +15,10 @@ from trainer.evaluation.trust import Trust, trust
 
 
 class Measures(NamedTuple):
-    """What is measured of a method's volume."""
+    """What is measured of a method's volume.
+
+    Of the mean of samples the first three are the mean magnitude's, the others the complex mean's.
+    """
 
     psnr: float  # dB
     ssim: float
