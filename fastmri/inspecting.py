@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 
 from fastmri.opening import printable
+from fastmri.processes import ROOT, imports
 from fastmri.volumes import Volume, describe_volume
 
 SECONDS = 60.0  # for one file: milliseconds on a disk, seconds on a network that is slow
@@ -27,7 +28,8 @@ class _Inspector:
         # no fork, which takes threads along, and no spawn, which runs the script of whoever calls again
         self.process = subprocess.Popen(
             [sys.executable, "-m", "fastmri.inspecting", str(theirs.fileno())],
-            cwd=Path(__file__).parents[1],
+            cwd=ROOT,
+            env=os.environ | imports(),
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             start_new_session=True,  # a closed pipe ends it, and no signal to a terminal

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from fastmri.phantom.scan import draw_acquired, draw_subject, measure
+from fastmri.processes import start_server
 from fastmri.splitting import val_count
 from fastmri.volumes import ACQUISITIONS
 from fastmri.writing import write_volume
@@ -69,10 +71,6 @@ def simulate(
         for folder in sorted({scan.path.parent for scan in scans}):
             folder.mkdir(parents=True, exist_ok=True)
         _write_all(scans, min(workers, volumes))
-    except BrokenProcessPool:
-        raise ValueError(
-            f"workers must fit into memory: one of {workers} was ended by the system, try fewer"
-        ) from None
     except OSError as error:
         raise ValueError(
             f"out must be a folder that can be written, is {out} ({error.strerror or error})"
@@ -132,17 +130,30 @@ def _write_all(scans: list[Scan], workers: int) -> None:
             _write_here(scans, progress)
             return
         # not forked from this process: torch's threads do not survive it; all from one that imports it once
+        start_server("fastmri.simulate")
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["fastmri.simulate"])
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_single_threaded) as pool:
-            written = [pool.submit(_write, scan) for scan in scans]
+            processes = pool._processes  # which it forgets when it ends, and does not tell what ended one
             try:
+                written = [pool.submit(_write, scan) for scan in scans]
                 for done in as_completed(written):
                     done.result()
                     progress.update()
+            except BrokenProcessPool:
+                pool.shutdown()  # waits for all of them
+                codes = [process.exitcode for process in processes.values()]
+                raise ValueError(_why_ended(codes, workers)) from None
             except BaseException:
                 pool.shutdown(cancel_futures=True)  # else all the others are still written first
                 raise
+
+
+def _why_ended(codes: list[int | None], workers: int) -> str:
+    """What exit codes tell of a pool that broke; the others in it are ended by SIGTERM."""
+    if -signal.SIGKILL in codes:  # as the system does where memory is short
+        return f"workers must fit into memory: one of {workers} was ended by the system, try fewer"
+    code = next((code for code in codes if code not in (0, None, -signal.SIGTERM)), -signal.SIGTERM)
+    return f"workers must not end early: one of {workers} did, with exit code {code}"
 
 
 def _write_here(scans: list[Scan], progress: tqdm) -> None:

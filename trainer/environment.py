@@ -13,10 +13,10 @@ from packaging.requirements import Requirement
 from tabulate import tabulate
 
 from config.schema import Data
+from fastmri.processes import ROOT
 from trainer.memory import available_memory, free_disk
 from trainer.provenance import processor, revision
 
-ROOT = Path(__file__).resolve().parents[1]
 PLACES = (Path(), Data.model_fields["cache_dir"].default.expanduser())  # of runs and of caches
 SHARED = Path("/dev/shm")  # by which a loader's processes hand over batches
 LEAST_SHARED = 2**28  # bytes of it

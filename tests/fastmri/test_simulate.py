@@ -1,6 +1,8 @@
 """Simulated knees: fastMRI's layout, physics of the raw data, and an anatomy that varies and continues."""
 
 import multiprocessing
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -273,15 +275,24 @@ def test_a_process_that_cannot_write_ends_the_others(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_a_process_that_the_system_ended_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (signal.SIGKILL, "workers must fit into memory: one of 2 was ended by the system, try fewer"),
+        (signal.SIGTERM, "workers must not end early: one of 2 did, with exit code -15"),
+    ],
+)
+def test_a_process_that_the_system_ended_is_told(number: signal.Signals, told: str, tmp_path: Path) -> None:
     def end_one() -> None:  # at work: Python's pool may hang if one ends while it starts
         while not list(tmp_path.rglob("file*.h5")):
             time.sleep(0.01)
-        multiprocessing.active_children()[0].kill()
+        pid = multiprocessing.active_children()[0].pid
+        assert pid is not None
+        os.kill(pid, number)
 
     ending = threading.Thread(target=end_one)
     ending.start()
-    with pytest.raises(ValueError, match="workers must fit into memory: one of 2 was ended by the system"):
+    with pytest.raises(ValueError, match=f"^{told}$"):
         simulate(tmp_path, volumes=40, slices=1, workers=2, split="train", **SMALL)
     ending.join()
 

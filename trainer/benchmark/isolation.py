@@ -2,12 +2,13 @@
 
 import multiprocessing
 from collections.abc import Callable
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
 from loguru import logger
+
+from fastmri import processes
 
 # what the server of new processes imports once; where it can't, each process does
 PRELOADED = [
@@ -19,12 +20,8 @@ GRACE = 30  # seconds to end after the answer
 
 
 def start_server(*others: str) -> None:
-    """Start what new processes are forked from, with our imports and others, unless it runs already.
-
-    It never ran a kernel: a fork of it is quick, and neither threads nor CUDA come along.
-    """
-    multiprocessing.get_context("forkserver").set_forkserver_preload([*PRELOADED, *others])
-    forkserver.ensure_running()
+    """Start what new processes are forked from, with our imports and others, unless it runs already."""
+    processes.start_server(*PRELOADED, *others)
 
 
 def in_child(function: Callable[..., dict[str, Any]], *arguments: object, limit: float) -> dict[str, Any]:

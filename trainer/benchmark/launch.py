@@ -13,6 +13,7 @@ import torch
 from config.load import changed, dump_config
 from config.schema import Config
 from fastmri.keeping import kept_bytes
+from fastmri.processes import ROOT, imports
 from fastmri.volumes import Volume
 from trainer.benchmark.efficiency import summarize_row
 from trainer.benchmark.isolation import GRACE
@@ -20,7 +21,6 @@ from trainer.benchmark.pair import CONFIG, FOUND
 from trainer.benchmark.peer import linked
 from trainer.benchmark.reading import NO_CACHE, Source, reading_cost
 from trainer.benchmark.throughput import ENDLESS
-from trainer.environment import ROOT
 
 
 def measure_scaling(
@@ -64,7 +64,8 @@ def launch(folder: Path, processes: int, seconds: float, cores: int, limit: floa
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
     command += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
     command += ["-m", "trainer.benchmark.pair", str(folder), str(seconds), str(cores)]
-    environment, silent = os.environ | {"OMP_NUM_THREADS": str(cores)}, subprocess.DEVNULL
+    environment = os.environ | imports() | {"OMP_NUM_THREADS": str(cores)}
+    silent = subprocess.DEVNULL
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=silent, stderr=silent) as started:
         try:
             code = started.wait(limit)

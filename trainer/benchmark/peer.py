@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import torch
 
 from config.schema import Config
+from fastmri.processes import ROOT
 from fastmri.volumes import Volume
 from trainer.benchmark.reading import Source
 from trainer.data import mask_settings
-from trainer.environment import ROOT
 
 SCRIPT = ROOT / "benchmarks" / "official.py"
 KINDS = ("equispaced", "equispaced_fraction", "magic", "magic_fraction")  # that it has too; else random
