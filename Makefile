@@ -12,7 +12,7 @@ $(VENV)/.installed: requirements.txt
 
 # Minutes on two cores: small phantoms, two short trainings, tables, pictures.
 demo: $(VENV)/.installed
-	$(BIN)/python main.py simulate demo/data --volumes 60 --slices 4 --matrix 256x160 --recon 128
+	$(BIN)/python main.py simulate demo/data --volumes 60 --slices 4 --matrix 256x160
 	$(BIN)/python main.py train config/demo_baseline.yaml data.path=demo/data --out demo/run
 	$(BIN)/python main.py validate demo/run
 	$(BIN)/python main.py train config/demo_generative.yaml data.path=demo/data model.baseline=demo/run \

@@ -18,7 +18,7 @@ from fastmri.splitting import val_count
 from fastmri.volumes import ACQUISITIONS
 from fastmri.writing import write_volume
 
-SMALLEST = 32  # below, a knee is no longer one
+SMALLEST = 32  # side of the target; below, a knee is no longer one
 FIRST_NUMBER = 1_000_001
 
 
@@ -30,7 +30,6 @@ class Scan(NamedTuple):
     number: int  # 0, 1, ... over both folders
     slices: int
     matrix: tuple[int, int]
-    recon: int
 
 
 def simulate(
@@ -39,7 +38,6 @@ def simulate(
     volumes: int,
     slices: int,
     matrix: tuple[int, int] = (640, 368),
-    recon: int | None = None,
     seed: int,
     val_fraction: float = 0.2,
     split: str | None = None,
@@ -47,13 +45,12 @@ def simulate(
 ) -> list[Path]:
     """Write `volumes` knees under out/singlecoil_train and out/singlecoil_val; gives their paths.
 
-    `matrix` is (rows, columns) of k-space, `recon` the side of the target: must be, and is unless given,
-    half of the rows. The last volumes are the validation's; of two or more each side gets one at least,
-    unless the fraction is 0 or 1. `split` sends all to one side. Contrasts alternate.
+    `matrix` is (rows, columns) of k-space; the target's side is half of the rows. The last volumes are the
+    validation's; of two or more each side gets one at least, unless the fraction is 0 or 1. `split` sends
+    all to one side. Contrasts alternate.
     Raises ValueError in one line for what cannot be simulated or written.
     """
-    recon = matrix[0] // 2 if recon is None else recon
-    _check(volumes, slices, matrix, recon, seed, val_fraction, split, workers)
+    _check(volumes, slices, matrix, seed, val_fraction, split, workers)
     splits = _splits(volumes, val_fraction, split)
     scans = [
         Scan(
@@ -62,7 +59,6 @@ def simulate(
             number=number,
             slices=slices,
             matrix=(matrix[0], matrix[1]),
-            recon=recon,
         )
         for number, name in enumerate(splits)
     ]
@@ -82,7 +78,6 @@ def _check(
     volumes: int,
     slices: int,
     matrix: tuple[int, int],
-    recon: int,
     seed: int,
     val_fraction: float,
     split: str | None,
@@ -94,12 +89,9 @@ def _check(
         (slices >= 1, f"slices must be at least 1, is {slices}"),
         (workers >= 1, f"workers must be at least 1, is {workers}"),
         (seed >= 0, f"seed must be at least 0, is {seed}"),
-        (recon >= SMALLEST, f"recon must be at least {SMALLEST}, is {recon}"),
-        (
-            rows == 2 * recon,
-            f"matrix must have rows = 2 * recon (readout oversampling), is {rows}x{columns} for {recon}",
-        ),
-        (columns >= recon, f"matrix must have at least recon = {recon} columns, is {rows}x{columns}"),
+        (rows >= 2 * SMALLEST, f"matrix must have at least {2 * SMALLEST} rows, is {rows}x{columns}"),
+        (rows % 2 == 0, f"matrix must have an even number of rows, is {rows}x{columns}"),
+        (2 * columns >= rows, f"matrix must have at least half as many columns as rows, is {rows}x{columns}"),
         (0 <= val_fraction <= 1, f"val_fraction must be between 0 and 1, is {val_fraction}"),
         (split in (None, "train", "val"), f"split must be train or val, is {split}"),
     )
@@ -176,7 +168,7 @@ def _write(scan: Scan) -> None:
     acquisition = ACQUISITIONS[scan.number % 2]
     subject = draw_subject(rng, acquisition=acquisition, slices=scan.slices)
     acquired = draw_acquired(rng, scan.matrix[1])
-    raw = measure(subject, matrix=scan.matrix, recon=scan.recon, acquired=acquired, rng=rng)
+    raw = measure(subject, matrix=scan.matrix, acquired=acquired, rng=rng)
     write_volume(
         scan.path,
         raw.kspace,

@@ -35,6 +35,7 @@ def test_help_has_examples_that_parse(command, capsys):
         ["train"],
         ["simulate", "x", "--matrix", "12"],
         ["simulate", "x", "--volumes", "0"],
+        ["simulate", "x", "--recon", "320"],
         ["validate"],
     ],
 )

@@ -55,10 +55,16 @@ def draw_acquired(rng: np.random.Generator, columns: int) -> tuple[int, int]:
     return left, columns - left - int(left > 0 and rng.integers(2))
 
 
-def fine_grid(matrix: tuple[int, int], recon: int) -> tuple[np.ndarray, np.ndarray, float]:
+def side_of(matrix: tuple[int, int]) -> int:
+    """Of the reconstruction, in pixels: the readout is oversampled twice."""
+    return matrix[0] // 2
+
+
+def fine_grid(matrix: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, float]:
     """Rows' y (H, 1), columns' x (1, W) and spacing in mm, on a grid at least twice finer than `matrix`."""
-    finer = max(2, math.ceil(FIELD_OF_VIEW / recon / FINEST_PIXEL))
-    pixel = FIELD_OF_VIEW / recon / finer
+    coarse = FIELD_OF_VIEW / side_of(matrix)
+    finer = max(2, math.ceil(coarse / FINEST_PIXEL))
+    pixel = coarse / finer
     y, x = (((np.arange(n * finer) - n * finer // 2) * pixel).astype(np.float32) for n in matrix)
     return y[:, None], x[None, :], pixel
 
@@ -67,13 +73,12 @@ def measure(
     subject: Subject,
     *,
     matrix: tuple[int, int],
-    recon: int,
     acquired: tuple[int, int],
     rng: np.random.Generator,
     noiseless: bool = False,
 ) -> RawData:
     """Raw data of all slices; `matrix` is (rows, columns) of k-space, rows upside down as fastMRI's."""
-    y, x, pixel = fine_grid(matrix, recon)
+    y, x, pixel = fine_grid(matrix)
     rendered = sensitivity(subject.coil, x[:, :1], y, 0.0)[:, 0] > 0  # elsewhere there is no signal
     images = [_received(subject, x, y[rendered], z, pixel) for z in subject.depths]
     central = np.abs(y[rendered, 0]) < FIELD_OF_VIEW / 2
@@ -85,7 +90,7 @@ def measure(
         raw = emulate(
             whole,
             columns=matrix[1],
-            recon_size=(recon, recon),
+            recon_size=(side_of(matrix),) * 2,
             acquired=acquired,
             # of a complex sample, hence the root: the signal-to-noise ratio is of one channel
             noise_std=0.0 if noiseless else math.sqrt(2) * float(mean) / subject.signal_to_noise,

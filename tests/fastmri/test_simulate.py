@@ -25,7 +25,7 @@ from fastmri.phantom.scan import draw_subject, fine_grid, measure
 from fastmri.simulate import simulate
 from fastmri.volumes import ACQUISITIONS, describe_volume
 
-SMALL: dict[str, Any] = {"matrix": (128, 80), "recon": 64, "seed": 7}
+SMALL: dict[str, Any] = {"matrix": (128, 80), "seed": 7}
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def noiseless(acquisition: str, *, depths: tuple[float, ...] = (0.0,), recon: in
     rng = np.random.default_rng(3)
     matrix = (2 * recon, recon + recon // 4)
     subject = draw_subject(rng, acquisition=acquisition, slices=1)._replace(depths=list(depths), gain=1.0)
-    return measure(subject, matrix=matrix, recon=recon, acquired=(0, matrix[1]), rng=rng, noiseless=True)
+    return measure(subject, matrix=matrix, acquired=(0, matrix[1]), rng=rng, noiseless=True)
 
 
 def test_folders_and_names(folder: Path, files: list[Path]) -> None:
@@ -169,7 +169,7 @@ def test_fat_suppression_darkens_marrow_and_not_muscle() -> None:
 def test_marrow_is_dark_in_the_suppressed_image() -> None:
     rng = np.random.default_rng(3)
     knee = draw_knee(rng)
-    y, x, pixel = fine_grid((128, 80), 64)
+    y, x, pixel = fine_grid((128, 80))
     femur = bones.femur(knee, place_in_knee(knee, x, y, 0.0, pixel))
     step = y.shape[0] // 128
     marrow = center_crop(torch.from_numpy(femur[::step, ::step] < -8), (64, 64)).numpy()
@@ -179,7 +179,7 @@ def test_marrow_is_dark_in_the_suppressed_image() -> None:
 
 def test_the_kneecap_is_in_front_between_dark_tendons_and_beyond_the_leg_is_air() -> None:
     knee = draw_knee(np.random.default_rng(3))
-    y, x, pixel = fine_grid((128, 80), 64)
+    y, x, pixel = fine_grid((128, 80))
     place, step = place_in_knee(knee, x, y, 38.0, pixel), y.shape[0] // 128
     patella, tendons = bones.patella(knee, place), joint.extensor_tendons(knee, place)
     marrow, tendon = (
@@ -205,7 +205,7 @@ def test_no_inverse_crime() -> None:
     noise = kspace.max() * 1e-6  # rounding of float32
     assert np.median(kspace[..., [0, 1, -2, -1]]) > 3 * noise
     assert np.median(kspace[:, [0, 1, -2, -1]]) > 3 * noise
-    _, x, _ = fine_grid((640, 368), 320)
+    _, x, _ = fine_grid((640, 368))
     assert x.size >= 2 * 368
 
 
@@ -213,7 +213,7 @@ def test_noise_by_contrast() -> None:
     for acquisition, low, high in (("CORPD_FBK", 20, 45), ("CORPDFS_FBK", 6, 18)):
         rng = np.random.default_rng(3)
         subject = draw_subject(rng, acquisition=acquisition, slices=2)
-        options: dict[str, Any] = {"matrix": (128, 80), "recon": 64, "acquired": (0, 80)}
+        options: dict[str, Any] = {"matrix": (128, 80), "acquired": (0, 80)}
         noisy = measure(subject, **options, rng=rng)
         clean = measure(subject, **options, rng=rng, noiseless=True)
         sigma = (noisy.kspace - clean.kspace).real.std()
@@ -232,7 +232,7 @@ def test_phase_is_smooth() -> None:
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_split_takes_all(split: str, tmp_path: Path) -> None:
-    (path,) = simulate(tmp_path, volumes=1, slices=1, matrix=(64, 40), recon=32, seed=0, split=split)
+    (path,) = simulate(tmp_path, volumes=1, slices=1, matrix=(64, 40), seed=0, split=split)
     assert path == tmp_path / f"singlecoil_{split}" / "file1000001.h5"
     assert describe_volume(path).kspace_shape == (1, 64, 40)
 
@@ -244,15 +244,15 @@ def test_split_takes_all(split: str, tmp_path: Path) -> None:
         ({"slices": 0}, "slices must be at least 1, is 0"),
         ({"workers": 0}, "workers must be at least 1, is 0"),
         ({"seed": -1}, "seed must be at least 0, is -1"),
-        ({"recon": 16, "matrix": (32, 20)}, "recon must be at least 32, is 16"),
-        ({"matrix": (128, 40)}, "matrix must have rows = 2 * recon (readout oversampling), is 128x40 for 32"),
-        ({"matrix": (64, 30)}, "matrix must have at least recon = 32 columns, is 64x30"),
+        ({"matrix": (32, 20)}, "matrix must have at least 64 rows, is 32x20"),
+        ({"matrix": (65, 40)}, "matrix must have an even number of rows, is 65x40"),
+        ({"matrix": (64, 31)}, "matrix must have at least half as many columns as rows, is 64x31"),
         ({"val_fraction": 1.5}, "val_fraction must be between 0 and 1, is 1.5"),
         ({"split": "test"}, "split must be train or val, is test"),
     ],
 )
 def test_errors_name_thing_rule_and_value(change: dict, text: str, tmp_path: Path) -> None:
-    options = {"volumes": 1, "slices": 1, "matrix": (64, 40), "recon": 32, "seed": 0} | change
+    options = {"volumes": 1, "slices": 1, "matrix": (64, 40), "seed": 0} | change
     with pytest.raises(ValueError) as caught:
         simulate(tmp_path / "out", **options)
     assert str(caught.value) == text
@@ -301,4 +301,4 @@ def test_out_is_a_file(tmp_path: Path) -> None:
     out = tmp_path / "file"
     out.touch()
     with pytest.raises(ValueError, match=r"^out must be a folder that can be written, is .*file \(Not a dir"):
-        simulate(out, volumes=1, slices=1, matrix=(64, 40), recon=32, seed=0)
+        simulate(out, volumes=1, slices=1, matrix=(64, 40), seed=0)

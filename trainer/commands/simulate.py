@@ -17,8 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT")
     parser.add_argument("--volumes", type=at_least(1), default=10, help="how many (10)")
     parser.add_argument("--slices", type=at_least(1), default=8, help="slices per volume (8)")
-    parser.add_argument("--matrix", type=size, default=(640, 368), help="k-space ROWSxCOLUMNS (640x368)")
-    parser.add_argument("--recon", type=at_least(1), help="side of the image: half of the rows, the default")
+    parser.add_argument(
+        "--matrix",
+        type=size,
+        default=(640, 368),
+        help="k-space ROWSxCOLUMNS (640x368); the image is half the rows",
+    )
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count(), help="processes (all cores)")
     add_split(parser)
 
