@@ -37,6 +37,11 @@ def test_help_has_examples_that_parse(command, capsys):
         ["simulate", "x", "--volumes", "0"],
         ["simulate", "x", "--recon", "320"],
         ["validate"],
+        ["benchmark", "x", "--seconds", "-1"],
+        ["benchmark", "x", "--seconds", "0"],
+        ["benchmark", "x", "--seconds", "nan"],
+        ["benchmark", "x", "--seconds", "inf"],
+        ["benchmark", "x", "--seconds", "many"],
     ],
 )
 def test_a_wrong_command_line_ends_with_2(arguments, capsys):
@@ -91,6 +96,25 @@ def test_whatever_ends_a_command_is_told_in_a_line_unless_it_is_our_fault(
     assert program.main(["check", "x"]) == code
     (line,) = capsys.readouterr().err.splitlines()
     assert told in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [
+        (["validate", "--out", "v"], "RUN"),
+        (["train", "--plan"], "CONFIG"),
+        (["reconstruct", "r", "--slice", "1"], "INPUT, OUT"),
+        (["benchmark"], "CONFIG"),
+    ],
+)
+def test_only_what_is_missing_is_said_to_be(arguments, missing, capsys):
+    with pytest.raises(SystemExit):
+        program.main(arguments)
+    assert capsys.readouterr().err.endswith(f"error: the following arguments are required: {missing}\n")
+
+
+def test_no_override_is_an_empty_list():
+    assert program.parse(["validate", "run", "--out", "v"]).overrides == []
 
 
 def test_options_may_stand_before_overrides():

@@ -21,7 +21,14 @@ from trainer.comparison.compare import common_rows, compare_validated, draw_numb
 from trainer.comparison.curves import Curve, _draw_loss, loss_curves, metric_curves, smooth
 from trainer.comparison.gallery import reconstruct_slice
 from trainer.comparison.gallery_figure import gallery_figure
-from trainer.comparison.paired import Paired, compare_records, format_differences, paired, paired_words
+from trainer.comparison.paired import (
+    Difference,
+    Paired,
+    compare_records,
+    format_differences,
+    paired,
+    paired_words,
+)
 from trainer.comparison.records import read_records
 from trainer.comparison.spectra import Spectrum, draw_spectra, read_spectra
 from trainer.comparison.tradeoff import AMPLITUDES, measure, spread_out, stored_means
@@ -294,6 +301,13 @@ def test_only_common_volumes_are_paired(runs, copied):
     table = format_differences(differences)
     assert "cascade - copied, sample" in table
     assert "3 volumes are too few: no p can be below 0.25." in table
+
+
+def test_a_single_volume_has_no_p_and_no_word_of_one():
+    alone = [Difference("a", "b", 4, metric, paired([0.5]), {"f": 0.5}) for metric in ("psnr", "ssim")]
+    table = format_differences(alone)
+    assert "+0.50" in table
+    assert "too few" not in table
 
 
 def other_masks(content):

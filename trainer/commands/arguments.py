@@ -1,6 +1,7 @@
 """Arguments that several commands have, and what their text may be."""
 
 import argparse
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,13 @@ def add_runs(parser: argparse.ArgumentParser, about: str) -> None:
 
 
 def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
-    parser.add_argument("overrides", nargs="*", metavar="a.b=value", help=f"options, such as {example}")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        default=[],  # without one, argparse tells that they were required
+        metavar="a.b=value",
+        help=f"options, such as {example}",
+    )
 
 
 def add_split(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +45,16 @@ def at_least(lowest: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least {lowest}")
         return int(text)
 
+    return number
+
+
+def positive(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
     return number
 
 

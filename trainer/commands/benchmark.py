@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from trainer.commands.arguments import add_overrides, at_least, names, numbers, size
+from trainer.commands.arguments import add_overrides, at_least, names, numbers, positive, size
 from trainer.commands.console import console
 
 EXAMPLES = [
@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     everything = "data,train,inference,breakdown,scaling"
     parser.add_argument("--only", type=names, default=names(everything), help=f"parts of {everything}")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement, without warm-up (3)")
+    parser.add_argument(
+        "--seconds", type=positive, default=3.0, help="of each measurement, without warm-up (3)"
+    )
     counts = {"batch_sizes": ([1, 4], 1, "slices a step (1,4)"), "workers": ([0, 2], 0, "that read (0,2)")}
     for name, (default, lowest, text) in counts.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=numbers(lowest), default=default, help=text)

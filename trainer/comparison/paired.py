@@ -104,7 +104,7 @@ def format_differences(differences: list[Difference]) -> str:
     headers = ["", "", "volumes", "PSNR [dB]", interval, "p", "SSIM", interval, "p"]
     note = "Paired over volumes, taken as independent; each p by itself, not corrected for their number."
     most = max(difference.result.volumes for difference in differences)
-    if most < ENOUGH:
+    if 1 < most < ENOUGH:  # a single one has no p
         note += f"\n{most} volumes are too few: no p can be below {min(1.0, 2 ** (1 - most)):.2g}."
     return f"{tabulate(lines, headers=headers, disable_numparse=True)}\n{note}"
 
