@@ -9,7 +9,7 @@ from fastmri.augment import Augmentation
 from fastmri.dataset import EvaluationSlices, TrainingSlices
 from fastmri.masks import MaskSettings, center_lines
 from fastmri.sampling import EvaluationBatches, TrainingBatches
-from fastmri.scan import sample_indices, scan_volumes, select_volumes
+from fastmri.scan import list_files, sample_indices, scan_volumes, select_volumes
 from fastmri.volumes import Volume
 from trainer.distributed import Process
 from trainer.feed import Feed
@@ -24,6 +24,11 @@ def mask_settings(config: Config) -> MaskSettings:
 def find_volumes(config: Config, part: str) -> list[Volume]:
     """The fully sampled volumes with a target of part 'train' or 'val', filtered as the config asks."""
     source = data_folder(config, part)
+    try:
+        list_files(source)
+    except ValueError as error:
+        makes = f"simulate or import with --split {part} makes one"
+        raise ValueError(f"{error}; data.{part} names another folder, {makes}") from None
     remembered = config.data.scan_cache
     volumes = scan_volumes(source, remembered.expanduser() if remembered else None)
     usable = [volume for volume in volumes if volume.has_target and not volume.has_mask]

@@ -19,22 +19,32 @@ def resolve_baseline(config: Config, own: checkpoint.Checkpoint | None) -> Confi
     """
     if config.model.name != "generative" or config.model.baseline is None:
         return config
+    content = plain_config(config)
     if own is not None:
         found = own.config
         if found.model.name != "generative":
             raise ValueError(
                 f"--out: holds a run of {found.model.name}, not of generative; train to another --out"
             )
-        cascade = plain_config(found)["model"].get("cascade")
+        stored = plain_config(found)["model"]
+        cascade = stored.get("cascade")
+        if stored["baseline"] and Path(stored["baseline"]).resolve() == config.model.baseline.resolve():
+            content["model"]["baseline"] = stored["baseline"]  # one place, by whatever name
     else:
         found = _baseline(config.model.baseline).config
         cascade = {name: value for name, value in plain_config(found)["model"].items() if name != "name"}
-    content, slices = plain_config(config), found.data.adjacent_slices
+    slices = found.data.adjacent_slices
     if config.data.adjacent_slices != slices:
         logger.info("data.adjacent_slices is {}, as its baseline has it", slices)
     content["model"] |= {"cascade": cascade}
     content["data"] |= {"adjacent_slices": slices}
     return make_config(content)
+
+
+def check_baseline(config: Config) -> None:
+    """Raises ValueError if the run that a fresh model's baseline is to come from is not one of a baseline."""
+    if config.model.name == "generative" and config.model.baseline is not None:
+        _baseline(config.model.baseline)
 
 
 def load_pretrained(model: Trained, config: Config) -> None:
@@ -56,7 +66,10 @@ def load_pretrained(model: Trained, config: Config) -> None:
 
 
 def _baseline(run: Path) -> checkpoint.Checkpoint:
-    found = checkpoint.load(checkpoint.find(run))
+    try:
+        found = checkpoint.load(checkpoint.find(run))
+    except ValueError as error:
+        raise ValueError(f"model.baseline: {error}") from None
     if found.config.model.name != "adaptive_cs_net":
         raise ValueError(f"model.baseline: {run} is a run of {found.config.model.name}")
     return found

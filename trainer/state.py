@@ -123,14 +123,19 @@ def last_checkpoint(out: Path) -> Path:
     return out / "checkpoints" / "last.pt"
 
 
+def saved(out: Path) -> list[Path]:
+    """The checkpoints that a run can be resumed from, the last one first."""
+    paths = [checkpoint.previous(last_checkpoint(out), number) for number in range(MOST_KEPT)]
+    return [path for path in paths if path.exists()]
+
+
 def newest(out: Path) -> checkpoint.Checkpoint | None:
     """The last checkpoint of a run that is whole, those that are not being named; None for a fresh run.
 
     Raises ValueError if there are some, and none is whole.
     """
-    paths = [checkpoint.previous(last_checkpoint(out), number) for number in range(MOST_KEPT)]
     fault = None
-    for path in filter(Path.exists, paths):
+    for path in saved(out):
         if fault:
             logger.warning("{}; taking {} instead", fault, path.name)
         try:

@@ -387,6 +387,38 @@ def test_validation_under_other_options_than_the_model_s_is_compared(copied):
         read_records([copied], CPU)
 
 
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ({}, "data: Field required"),
+        ([], "all of it: Input should be"),
+        (None, "all of it: Input should be"),
+        ({"rows": []}, "rows: List should have at least 1 item"),
+        ({"rows": [{"method": "sample"}]}, "rows.0.acceleration: Field required"),
+        ({"volumes": [{}]}, "volumes.0.method: Field required"),
+        ({"masks": {"kind": "none"}}, "masks.kind: Input should be"),
+    ],
+)
+@pytest.mark.parametrize("command", ["compare", "report"])
+def test_metrics_that_validate_did_not_write_are_named(command, content, fault, copied, tmp_path, capsys):
+    path = copied / "validate" / "metrics.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps(whole | content if content else content))
+    out = tmp_path / {"compare": "out", "report": "out.pdf"}[command]
+    assert main([command, str(copied), "--out", str(out)]) == 2
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if "error: " in line]
+    assert error.startswith(f"error: {path}: not as `validate` writes it ({fault}")
+
+
+def test_runs_without_a_common_zero_filled_row_are_not_compared(runs, copied, tmp_path, capsys):
+    def forget(content):
+        content["volumes"] = [v for v in content["volumes"] if v["method"] != "zero_filled"]
+
+    change_metrics(copied, forget)
+    assert main(["compare", str(runs[0]), str(copied), "--out", str(tmp_path / "out")]) == 2
+    assert "no volume in common" in capsys.readouterr().err
+
+
 def test_damaged_metrics_are_named(copied, tmp_path, capsys):
     (copied / "validate" / "metrics.json").write_text("{")
     assert main(["compare", str(copied), "--out", str(tmp_path / "out")]) == 2

@@ -160,12 +160,31 @@ def test_slices_that_a_baseline_sees_are_told_where_others_were_asked_for(config
     assert len(lines) == 1
 
 
+@pytest.mark.parametrize("baseline", ["/nowhere", "RUN"])
+def test_a_wrong_baseline_leaves_no_folder(baseline, config, run, tmp_path):
+    baseline = baseline.replace("RUN", str(run))
+    assert main(["train", str(config), f"model.baseline={baseline}", "--out", str(tmp_path / "run")]) == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_baseline_by_another_name_of_its_place_resumes(config, run, tiny_run, tmp_path, monkeypatch):
+    copy = shutil.copytree(run, tmp_path / "run")
+    stored = yaml.safe_load((copy / "config.yaml").read_text())
+    monkeypatch.chdir(tiny_run.parent)
+    relative = f"model.baseline={tiny_run.name}"
+    assert main(["train", str(config), relative, "--out", str(copy)]) == 0
+    assert yaml.safe_load((copy / "config.yaml").read_text()) == stored
+    again = [f"model.baseline={tiny_run.parent / 'other'}", "--out", str(copy)]
+    assert main(["train", str(config), *again]) == 2
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["model.baseline=null"], "a frozen baseline must come from a run: set model.baseline=RUN"),
         (["model.baseline=RUN"], "run is a run of generative"),
         (["model.baseline=/nowhere"], "/nowhere: neither a checkpoint nor a run directory"),
+        (["model.baseline=/nowhere"], "error: model.baseline: /nowhere: neither"),
         (["loss.samples=1"], "std_reward needs samples of at least 2"),
         (["model.name=unet"], "draws no noise"),
         (["model.proxy_weights=/nowhere"], "weights: /nowhere can't be read"),

@@ -235,6 +235,19 @@ def test_what_a_user_can_mend_is_told_in_a_line(config, tmp_path, capsys, overri
     assert "Traceback" not in error
 
 
+@pytest.mark.parametrize(("there", "why"), [(False, "no such file or folder"), (True, "holds no .h5 file")])
+def test_data_without_volumes_to_validate_say_where_these_come_from(config, tmp_path, capsys, there, why):
+    write_tiny_volume(tmp_path / "data" / "singlecoil_train" / "file1.h5")
+    val = tmp_path / "data" / "singlecoil_val"
+    if there:
+        val.mkdir()
+    run = tmp_path / "run"
+    assert main(["train", str(config), f"data.path={tmp_path / 'data'}", "--out", str(run)]) == 2
+    advice = "data.val names another folder, simulate or import with --split val makes one"
+    assert f"error: {val}: {why}; {advice}\n" in capsys.readouterr().err
+    assert not run.exists()
+
+
 def test_data_without_a_truth_can_not_be_trained_on(config, tmp_path, capsys):
     path = write_tiny_volume(tmp_path / "file1.h5")
     with h5py.File(path, "r+") as file:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from pydantic import BaseModel, Field, ValidationError
 
-from config.schema import METHODS, Config
+from config.schema import METHODS, Config, Masks
 from custom_nn.models import Trained
 from fastmri.masks import MaskSettings
 from trainer import checkpoint
@@ -18,6 +19,37 @@ UNTRAINED = (*METHODS, "donor")
 Row = dict[str, Any]  # of metrics.json, over all acquisitions
 Rows = dict[str, dict[int, Row]]  # by a method, or its title, and by acceleration
 SAME_ZERO_FILLED = 0.01  # dB between machines; other data or masks differ by more
+
+
+class _Mean(BaseModel):
+    mean: float
+
+
+class _Row(BaseModel):
+    method: str
+    acceleration: int
+    acquisition: str
+    volumes: int
+    psnr: _Mean
+    ssim: _Mean
+    nmse: _Mean
+
+
+class _Volume(BaseModel):
+    method: str
+    acceleration: int
+    fname: str
+    psnr: float
+    ssim: float
+
+
+class _Summary(BaseModel):
+    """What a metrics.json must have to be compared."""
+
+    data: str
+    masks: Masks
+    rows: list[_Row] = Field(min_length=1)
+    volumes: list[_Volume] = Field(min_length=1)
 
 
 class Record(NamedTuple):
@@ -68,12 +100,26 @@ def _read(run: Path, folder: Path, label: str, device: torch.device) -> Record:
             config,
             model,
             read_history(history),
-            json.loads(summary.read_text()) if summary.exists() else None,
+            _read_summary(summary) if summary.exists() else None,
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"{folder}: metrics.jsonl or validate/metrics.json is not JSON ({error})") from None
     _check_evaluated(summary, record.summary or {}, checkpoint.evaluated(found, config))
     return record
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    """A metrics.json. Raises ValueError if it is not what `validate` writes."""
+    content = json.loads(path.read_text())
+    try:
+        _Summary.model_validate(content)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(map(str, fault["loc"])) or "all of it"
+        raise ValueError(
+            f"{path}: not as `validate` writes it ({place}: {fault['msg']}); `validate` it again"
+        ) from None
+    return content
 
 
 def _check_evaluated(path: Path, summary: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -118,7 +164,7 @@ def check_alike(first: Record, other: Record) -> None:
             raise ValueError(f"{where}: center fraction at x{r} {fractions[1]:g}, there {fractions[0]:g}")
     scores = [volume_scores(record.results) for record in (first, other)]
     for r in common:
-        zero = [one["zero_filled", r] for one in scores]
+        zero = [one.get(("zero_filled", r), {}) for one in scores]
         both = [fname for fname in zero[0] if fname in zero[1]]
         if not both:
             raise ValueError(f"{where}: no volume in common")
