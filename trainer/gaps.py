@@ -40,7 +40,7 @@ def tuning_batches(config: Config, volumes: list[Volume], process: Process) -> l
     """
     dataset = EvaluationSlices(volumes, mask_settings(config), adjacent_slices=config.data.adjacent_slices)
     starts = np.cumsum([0] + [volume.num_slices for volume in volumes])
-    used = spread_evenly(len(volumes), config.loss.tune_slices)
+    used = tuning_places(config, volumes)
     each = config.loss.tune_slices // len(used)
     groups = [starts[k] + np.array(spread_evenly(volumes[k].num_slices, each)) for k in used]
     pairs = [(group, r) for group in groups for r in config.masks.accelerations]
@@ -48,6 +48,11 @@ def tuning_batches(config: Config, volumes: list[Volume], process: Process) -> l
         collate([dataset[EvaluationDraw(int(place), r)] for place in group])
         for group, r in pairs[process.rank :: process.world]
     ]
+
+
+def tuning_places(config: Config, volumes: list[Volume]) -> list[int]:
+    """Which of the volumes all is tuned by."""
+    return spread_evenly(len(volumes), config.loss.tune_slices)
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ import torch
 from custom_nn.wavelets import band_count
 from fastmri.posterior import law
 from main import main
+from tests.conftest import write_tiny_volume
 from tests.trainer.processes import command, run_on
 from trainer import checkpoint
 from trainer.data import find_volumes
@@ -183,3 +184,14 @@ def test_another_seed_is_another_picture_and_the_amplitude_is_turned(run, source
         np.linalg.norm(pictures[k] - pictures["model.amplitude=0"]) for k in ("model.amplitude=0.5", "seed=0")
     ]
     assert 0 < distance[0] < distance[1]
+
+
+def test_a_validation_tells_which_volumes_gains_were_tuned_by(run, tiny_data, tmp_path, capsys):
+    """Three of the run's own data; where none of those is scored, there is nothing to tell."""
+    write_tiny_volume(tmp_path / "others" / "file1000004.h5", seed=9)  # of the same name
+    for folder, tuned in ((tiny_data / "singlecoil_val", 3), (tmp_path / "others", 0)):
+        options = [f"data.val={folder}", "data.scan_cache=null", "validate.samples=1"]
+        assert main(["validate", str(run), *options, "--out", str(tmp_path / "o")]) == 0
+        content = json.loads((tmp_path / "o" / "metrics.json").read_text())
+        told = "by 3 of them betas and gains were tuned" in capsys.readouterr().err
+        assert (len(content.get("tuned_by", [])), told) == (tuned, bool(tuned))

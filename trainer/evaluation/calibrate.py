@@ -13,6 +13,7 @@ from trainer.data import data_folder, find_volumes
 from trainer.distributed import Process
 from trainer.evaluation.calibration import Calibrations, calibration_terms, write_calibration
 from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.known import known
 from trainer.evaluation.trust import calibrate
 from trainer.evaluation.validate import Run, trained_config
 
@@ -51,13 +52,7 @@ def calibrate_run(run: Run, process: Process) -> Path:
 
 def _tell_known(volumes: list[Volume], run: Run) -> None:
     """Warn of volumes that the run was trained, tuned or chosen by, where its data are still there."""
-    config, known = trained_config(run.trained), set()
-    for part in ("train", "val"):
-        try:
-            known |= {(volume.fname, volume.target_maximum) for volume in find_volumes(config, part)}
-        except (ValueError, OSError):
-            continue
-    used = [volume.fname for volume in volumes if (volume.fname, volume.target_maximum) in known]
+    used = known(volumes, trained_config(run.trained))
     if used:
         logger.warning(
             "{} of {} volumes were trained, tuned or chosen by ({}): for others, intervals may be too narrow",

@@ -16,6 +16,7 @@ from trainer.evaluation.calibration import Calibrations, calibration_terms, read
 from trainer.evaluation.donor import choose_donors
 from trainer.evaluation.evaluate import Evaluation, evaluate
 from trainer.evaluation.figures import draw_panels
+from trainer.evaluation.known import tuned_by
 from trainer.evaluation.methods import build_methods, choose_weights, describe
 from trainer.evaluation.page import select_views, write_page
 from trainer.evaluation.perceptual import Perceptual
@@ -138,7 +139,15 @@ def validate(run: Run, out: Path | None, process: Process, html: Path | None = N
         choose_donors(volumes)  # likewise
     model = checkpoint.load_model(run.found, config, process.device) if run.found else None
     weights = choose_weights(config, process)
-    logger.info("{}{}: {} volumes on {}", run.path, run.step, len(volumes), process.device)
+    folder, known = (
+        data_folder(config, "val"),
+        tuned_by(volumes, trained_config(run.found)) if run.found else [],
+    )
+    logger.info("{}{}: {} volumes of {} on {}", run.path, run.step, len(volumes), folder, process.device)
+    if known:
+        logger.info(
+            "by {} of them betas and gains were tuned: on others samples may differ by less", len(known)
+        )
     methods = build_methods(weights, config.masks.accelerations, config)
     options = config.validation
     perceptual = Perceptual(options.learned, process.device) if options.perceptual else None
@@ -146,8 +155,10 @@ def validate(run: Run, out: Path | None, process: Process, html: Path | None = N
     with cached(volumes, config, process) as kept:
         evaluation = evaluate(model, kept, config, process, methods, perceptual, page)
     logger.info("{:.4f} s per slice{}", evaluation.seconds_per_slice, " and sample" * (config.draws > 1))
-    summary = summarize(evaluation, config, data_folder(config, "val")) | describe(weights, config)
+    summary = summarize(evaluation, config, folder) | describe(weights, config)
     summary |= checkpoint.evaluated(run.found, config) if run.found else {}
+    if known:
+        summary["tuned_by"] = known
     if calibrations := run_calibration(run, config.draws):
         summary["trust"] = trust_rows(evaluation.trusts, calibrations)
     if perceptual:
