@@ -5,6 +5,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from fastmri.masks import evaluation_mask
 from fastmri.volumes import TARGET
@@ -171,8 +172,12 @@ def test_inputs_are_never_overwritten(tiny_run, source, tmp_path, capsys):
     assert source.read_bytes() == before
 
 
-def test_a_device_is_chosen_in_one_way(tiny_run, tiny_data, tmp_path, capsys):
+@pytest.mark.parametrize("asked", [["device=cuda"], ["--device", "cuda"]])
+def test_a_device_that_is_not_there_is_not_replaced(
+    asked, tiny_run, tiny_data, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     source = tiny_data / "singlecoil_val" / "file1000004.h5"
-    assert main(["reconstruct", str(tiny_run), str(source), str(tmp_path / "out"), "device=cpu"]) == 2
-    assert capsys.readouterr().err == "error: device: reconstruct takes it as --device\n"
+    assert main(["reconstruct", str(tiny_run), str(source), str(tmp_path / "out"), *asked]) == 2
+    assert capsys.readouterr().err.startswith("error: device: cuda was asked for")
     assert not (tmp_path / "out").exists()

@@ -28,18 +28,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples", type=at_least(1), default=1, metavar="P", help="draws of a generative model"
     )
     add_device(parser)
+    parser.set_defaults(device=None)
 
 
-def run(run: Path, source: Path, out: Path, overrides: list[str], device: str, **options: Any) -> int:
+def run(run: Path, source: Path, out: Path, overrides: list[str], device: str | None, **options: Any) -> int:
     from trainer import distributed
     from trainer.evaluation.reconstruct import reconstruct
     from trainer.evaluation.validate import load_run
 
-    if any(override.startswith("device=") for override in overrides):
-        raise ValueError("device: reconstruct takes it as --device")
-    process = distributed.find_process(device)
-    console(quiet=not process.main)
     found = load_run(run, overrides)
+    asked = any(override.startswith("device=") for override in overrides)  # a checkpoint's own is not meant
+    process = distributed.find_process(device or (found.config.device if asked else "auto"))
+    console(quiet=not process.main)
     with distributed.group(process):
         written = reconstruct(found, source, out, process=process, **options)
     if process.main:
