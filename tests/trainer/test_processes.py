@@ -196,6 +196,7 @@ def test_a_lost_process_ends_the_job_which_then_goes_on_by_itself(config, both, 
     overrides = [*QUICK, SHARED_BY[2], "train.save_every=1"]
     asked = ["train", str(config), *overrides, "--out", str(run)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    environment["PYTHONFAULTHANDLER"] = "1"  # once in hundreds of runs a process aborted as it ended: where?
     with open(log, "w") as output:
         job = subprocess.Popen([*LAUNCHER, *asked], cwd=ROOT, env=environment, stdout=output, stderr=output)
         wait_for(run / "checkpoints" / "last.pt")
