@@ -28,7 +28,7 @@ from trainer.planning.announce import announce
 from trainer.pretrained import check_baseline, resolve_baseline
 from trainer.recent import Recent
 from trainer.signals import stop_signals
-from trainer.spreading import settle_step, tune_step
+from trainer.spreading import settle_step, tune_step, unsettled
 from trainer.state import State, make_state, newest, resume, saved
 from trainer.step import train_step
 
@@ -90,10 +90,12 @@ def run(
     history = log.History(out, state.step) if process.main else None
     stopping = 0
     compile_network(state.model, options.compile)
-    if validation_due(state, config):  # the last run was stopped before it
+    tuning = tuning_batches(config, val_volumes, process) if config.loss.std_reward else []
+    if validation_due(state, config):  # the last run was stopped before it, or drew otherwise
+        if unsettled(state.average):
+            settle_step(state, tuning, config, history, process)
         validate_step(state, config, out, val_volumes, history, process)
     loader = training_loader(config, train_volumes, process, state.step, state.batches)
-    tuning = tuning_batches(config, val_volumes, process) if config.loss.std_reward else []
     recent = Recent()  # which starts the clock
     with stop_signals() as signals, step_bar(state, options, process) as bar:
         for batches in loader.steps(options.accumulate):

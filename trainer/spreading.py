@@ -79,6 +79,11 @@ def drawing(model: nn.Module, config: Config, again: bool = False) -> Draw:
     return partial(evaluation_draws, model, seed=config.seed, samples=drawn_samples(config))
 
 
+def unsettled(model: nn.Module) -> bool:
+    """Whether its samples could be made to obey the law, and were not."""
+    return isinstance(model, Generative) and model.gains is None
+
+
 def settle_step(
     state: State, batches: list[SliceBatch], config: Config, history: History | None, process: Process
 ) -> None:
@@ -86,7 +91,8 @@ def settle_step(
 
     As far as they can.
     """
-    if not (config.loss.gain_rate and isinstance(state.average, Generative)):
+    wanted = config.loss.std_reward and config.loss.gain_rate
+    if not (wanted and isinstance(state.average, Generative)):
         return  # nothing would come of it
     logger.info("settling how much samples differ, in {} passes over {} batches", SETTLING + 2, len(batches))
     draw = drawing(state.average, config, again=True)

@@ -43,6 +43,7 @@ MAY_CHANGE += (
     "train.checkpoint_blocks",
 )
 MAY_CHANGE += ("train.accumulate",)  # told if a step has another number of slices then
+MAY_CHANGE += ("model.redraws",)  # gains are settled anew then
 
 
 @dataclass
@@ -98,6 +99,12 @@ class State:
         self.betas, self.gains, self.means = tables
         self.batches = self.step * world if batches is None else batches
         checkpoint.set_gains(self.average, self.gains, self.means)
+
+    def unsettle(self, config: Config) -> None:
+        """As before its first validation: gains were of samples that were drawn otherwise."""
+        _, self.gains, self.means = starting_tables(config)
+        checkpoint.set_gains(self.average, self.gains, self.means)
+        self.validated, self.best = 0, None
 
 
 def make_state(config: Config, process: Process, pretrained: bool) -> State:
@@ -159,6 +166,10 @@ def resume(
                 "train to another --out, or remove this one"
             )
         state.load(found)
+        redraws = [each.model.model_dump().get("redraws") for each in (found.config, config)]
+        if redraws[0] != redraws[1]:
+            logger.info("model.redraws was {}, is {}: gains are settled anew", *redraws)
+            state.unsettle(config)
         before = found.config.train.accumulate * found.progress.world
         if before != (now := config.train.accumulate * state.world):
             logger.warning(

@@ -51,6 +51,21 @@ def test_training_is_what_it_was_and_what_is_tuned_after_it_is_not(run, drawn_on
     assert abs(near).max() < 0.01 < abs(far).max()
 
 
+def test_a_finished_run_is_settled_and_validated_anew_for_another_number(generative_config, tmp_path, capsys):
+    """And ends as one that was to draw so often from the start."""
+    options = ["masks.kind=random_exact", "train.validate_every=6", "train.validate_volumes=1"]
+    for redraws, name in ((1, "whole"), (0, "run"), (1, "run")):
+        asked = [*options, f"model.redraws={redraws}", "--out", str(tmp_path / name)]
+        assert main(["train", str(generative_config), *asked]) == 0
+    assert "model.redraws was 0, is 1: gains are settled anew" in capsys.readouterr().err
+    whole, anew = checkpoint(tmp_path / "whole"), checkpoint(tmp_path / "run")
+    for name in ("gains", "means", "betas", "step", "validated", "best", "config"):
+        assert anew[name] == whole[name], name
+    assert equal(anew["ema"], whole["ema"])
+    best = torch.load(tmp_path / "run" / "checkpoints" / "best.pt", weights_only=True)
+    assert best["gains"] == whole["gains"]
+
+
 def test_how_often_is_fixed_by_the_checkpoint(run, tmp_path, capsys):
     assert main(["validate", str(run), "model.redraws=0", "--out", str(tmp_path)]) == 2
     assert "are fixed by the checkpoint" in capsys.readouterr().err
