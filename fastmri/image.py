@@ -1,4 +1,4 @@
-"""Image geometry: crops and paddings that keep the centre at index N // 2, never a resize."""
+"""Image geometry: crops and paddings about the centre, never a resize."""
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -17,7 +17,10 @@ def crop_start(full: int, size: int) -> int:
 
 
 def center_crop(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Centre crop of the last two axes, (..., H, W) -> (..., *size), where fastMRI puts it."""
+    """Centre crop of the last two axes, (..., H, W) -> (..., *size), where fastMRI puts it.
+
+    Of an even size cropped to an odd one, what is at index N // 2 is then one beyond that.
+    """
     top, left = (crop_start(full, want) for full, want in zip(image_size(image), size, strict=True))
     return image[..., top : top + size[0], left : left + size[1]]
 
