@@ -1,5 +1,6 @@
 """Comparison promises: figures follow runs and configs, statistics are the textbook's, like with like."""
 
+import copy
 import csv
 import json
 import shutil
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.stats import wilcoxon
 
+from config.load import changed
 from fastmri.spectrum import RINGS
 from main import main
 from trainer.comparison import press
@@ -33,6 +35,8 @@ from trainer.comparison.records import read_records
 from trainer.comparison.spectra import Spectrum, draw_spectra, read_spectra
 from trainer.comparison.tradeoff import AMPLITUDES, measure, spread_out, stored_means
 from trainer.data import find_volumes
+from trainer.distributed import Process
+from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.figures import WARNING
 from trainer.evaluation.intervals import RESAMPLES
 from trainer.report.findings import result_rows
@@ -57,8 +61,8 @@ def runs(tmp_path_factory, tiny_run, generative_run) -> list[Path]:
     """A baseline and a generative run on it, both validated."""
     folder = tmp_path_factory.mktemp("compare")
     found = [folder / "cascade", folder / "texture"]
-    for run, copy in zip((tiny_run, generative_run), found, strict=True):
-        shutil.copytree(run, copy, ignore=shutil.ignore_patterns("validate"))
+    for run, place in zip((tiny_run, generative_run), found, strict=True):
+        shutil.copytree(run, place, ignore=shutil.ignore_patterns("validate"))
     for run in found:
         assert main(["validate", str(run)]) == 0
     return found
@@ -153,6 +157,26 @@ def test_the_knob_goes_from_the_baseline_to_a_sample(records):
                 if (v["method"], v["acceleration"]) == (method, r)
             ]
             assert point.psnr == pytest.approx(np.mean(values), abs=1e-4)
+
+
+def test_the_knob_is_turned_without_drawing_again(records):
+    """And to what the model itself gives at that amplitude."""
+    volumes, (_, record) = find_volumes(records[0].config, "val")[:1], records[:2]
+    drawn: list[int] = []
+    hook = record.model.mapping.register_forward_hook(lambda *_: drawn.append(1))
+    points = [p for p in measure([record], volumes, CPU) if p.amplitude == 0.25]
+    slices = volumes[0].num_slices * len(record.config.masks.accelerations)
+    assert len(drawn) <= 2 * slices  # two draws a sample where gains were settled
+    hook.remove()
+    turned = copy.copy(record.model)
+    turned.amplitude = 0.25
+    config = changed(record.config, validation={"samples": 1})
+    expected = {
+        score.acceleration: score.metrics.psnr
+        for score in evaluate(turned, volumes, config, Process(CPU)).scores
+        if score.method == "sample"
+    }
+    assert {p.acceleration: p.psnr for p in points} == pytest.approx(expected, abs=1e-4)
 
 
 def test_volumes_are_spread_over_the_list():
