@@ -120,6 +120,11 @@ def config_sha256(config: Config) -> str:
     return hashlib.sha256(yaml.safe_dump(content, sort_keys=False).encode()).hexdigest()
 
 
+def named(overrides: Sequence[str]) -> list[str]:
+    """The options that `a.b=value` set."""
+    return [override.partition("=")[0] for override in overrides]
+
+
 def _override(content: dict, override: str) -> dict:
     name, equals, value = override.partition("=")
     if not equals or not all(part.isidentifier() for part in name.split(".")):

@@ -25,7 +25,7 @@ from trainer.gaps import tuning_batches
 from trainer.lock import locked
 from trainer.milestones import due, log_losses, save_last, validate_step, validation_due
 from trainer.planning.announce import announce
-from trainer.pretrained import check_baseline, resolve_baseline
+from trainer.pretrained import resolve_baseline
 from trainer.recent import Recent
 from trainer.signals import stop_signals
 from trainer.spreading import settle_step, tune_step, unsettled
@@ -37,7 +37,7 @@ def train(config: Config, out: Path, process: Process) -> int:
     """Train until `train.steps`, from the run's last checkpoint if there is one; gives a signal, or 0."""
     train_volumes, val_volumes = find_volumes(config, "train"), find_volumes(config, "val")
     if not saved(out):
-        check_baseline(config)  # before a folder is made
+        config = resolve_baseline(config, None)  # what is wrong with it is told before a folder is made
     with prepared(out) if process.main else nullcontext():
         gather([], process)  # nobody reads a checkpoint before the directory is ours
         config, state = take_up(config, out, process)
@@ -63,7 +63,8 @@ def prepared(out: Path) -> Iterator[None]:
 def take_up(config: Config, out: Path, process: Process) -> tuple[Config, State]:
     """The resolved config, and a state, of the run's last checkpoint if there is one."""
     found = newest(out)
-    config = resolve_baseline(config, found)
+    if found is not None:
+        config = resolve_baseline(config, found)
     make_deterministic(config.train.deterministic)
     state = make_state(config, process, pretrained=found is None)
     resume(state, found, config, out, process)

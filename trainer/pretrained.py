@@ -41,12 +41,6 @@ def resolve_baseline(config: Config, own: checkpoint.Checkpoint | None) -> Confi
     return make_config(content)
 
 
-def check_baseline(config: Config) -> None:
-    """Raises ValueError if the run that a fresh model's baseline is to come from is not one of a baseline."""
-    if config.model.name == "generative" and config.model.baseline is not None:
-        _baseline(config.model.baseline)
-
-
 def load_pretrained(model: Trained, config: Config) -> None:
     """Load what a fresh model is to start from. Raises ValueError in one line if it can't be had."""
     options = config.model

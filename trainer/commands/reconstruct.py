@@ -32,13 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(run: Path, source: Path, out: Path, overrides: list[str], device: str | None, **options: Any) -> int:
+    from config.load import named
     from trainer import distributed
     from trainer.evaluation.reconstruct import reconstruct
     from trainer.evaluation.validate import load_run
 
     found = load_run(run, overrides)
-    asked = any(override.startswith("device=") for override in overrides)  # a checkpoint's own is not meant
-    process = distributed.find_process(device or (found.config.device if asked else "auto"))
+    if device is None:  # a checkpoint's own is not meant
+        device = found.config.device if "device" in named(overrides) else "auto"
+    process = distributed.find_process(device)
     console(quiet=not process.main)
     with distributed.group(process):
         written = reconstruct(found, source, out, process=process, **options)

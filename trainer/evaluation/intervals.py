@@ -8,7 +8,8 @@ import numpy as np
 RESAMPLES = 10_000
 FEWER = 500  # of what takes longer than a mean
 LEVEL = 0.95
-HELD = {2: 0.50, 3: 0.75, 4: 0.80, 6: 0.86, 12: 0.91, 30: 0.93}  # see `bootstrap_interval`
+# how often an interval of so many values holds their law's mean: of 10,000 draws of normal values
+HELD = {2: 0.50, 3: 0.75, 4: 0.80, 6: 0.86, 12: 0.91, 30: 0.93}
 MANY = 10  # volumes, from which nothing is said of it
 
 
@@ -18,9 +19,7 @@ def bootstrap_interval(values: Sequence[float]) -> list[float] | None:
     Efron & Tibshirani 1993, chapter 13. The resamples follow from the number of values alone, so that the
     same volumes are drawn for every method and measure, and twice the same call gives the same interval.
 
-    Of few values it holds the mean less often than LEVEL, of 10,000 draws of normal values in HELD:
-    n    2    3    4    6    12   30
-         50 % 75 % 80 % 86 % 91 % 93 %
+    Of few values it holds the mean less often than LEVEL, see HELD.
     """
     if len(values) < 2:
         return None

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from loguru import logger
 
-from config.load import make_config, plain_config
+from config.load import make_config, named, plain_config
 from config.schema import METHODS, STOCHASTIC, Config
 from fastmri.atomic import writable_folder
 from trainer import checkpoint
@@ -78,7 +78,7 @@ def load_run(run: Path, overrides: list[str]) -> Run:
     path = checkpoint.find(run)
     found = checkpoint.load(path)
     content = _without_places(plain_config(found.config))
-    if any(override.startswith("data.path=") for override in overrides):
+    if "data.path" in named(overrides):
         content["data"] |= {"train": None, "val": None}
     config = make_config(content, overrides)
     fixed = plain_config(found.config)["model"], found.config.data.adjacent_slices
@@ -92,9 +92,8 @@ def load_run(run: Path, overrides: list[str]) -> Run:
 
 def _refuse_idle(overrides: list[str]) -> None:
     """Raises ValueError at options that nothing depends on any more."""
-    for override in overrides:
-        if override.startswith(("train.", "loss.", "adversarial.")):
-            name = override.partition("=")[0]
+    for name in named(overrides):
+        if name.startswith(("train.", "loss.", "adversarial.")):
             raise ValueError(f"{name}: an option of training, which changes nothing here")
 
 
@@ -139,10 +138,8 @@ def validate(run: Run, out: Path | None, process: Process, html: Path | None = N
         choose_donors(volumes)  # likewise
     model = checkpoint.load_model(run.found, config, process.device) if run.found else None
     weights = choose_weights(config, process)
-    folder, known = (
-        data_folder(config, "val"),
-        tuned_by(volumes, trained_config(run.found)) if run.found else [],
-    )
+    folder = data_folder(config, "val")
+    known = tuned_by(volumes, trained_config(run.found)) if run.found else []
     logger.info("{}{}: {} volumes of {} on {}", run.path, run.step, len(volumes), folder, process.device)
     if known:
         logger.info(
