@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+ROUNDING = 1e-9  # of a level and of a mean: 1 - 0.9 is a little below 0.1
+
 
 def control_risk(losses: np.ndarray, alpha: float) -> int | None:
     """Index of the first setting whose expected loss on one more volume is at most alpha; None if none is.
@@ -19,10 +21,10 @@ def control_risk(losses: np.ndarray, alpha: float) -> int | None:
     assert losses.ndim == 2
     assert 0 < alpha < 1
     bound = (losses.sum(axis=0) + 1) / (len(losses) + 1)
-    held = np.flatnonzero(bound <= alpha)
+    held = np.flatnonzero(bound <= alpha + ROUNDING)
     return int(held[0]) if held.size else None
 
 
 def fewest_volumes(alpha: float) -> int:
     """How many volumes it takes before anything can be promised: with none missed, 1 / (n + 1) <= alpha."""
-    return math.ceil(1 / alpha - 1 - 1e-9)
+    return math.ceil(1 / (alpha + ROUNDING) - 1)

@@ -39,6 +39,15 @@ def test_wrong_standard_deviations_are_made_up_for():
     assert halved == pytest.approx(2 * right, rel=0.01)
 
 
+@pytest.mark.parametrize("level", [0.51, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99])
+def test_the_fewest_volumes_are_enough_and_one_less_is_not(level):
+    """Though 1 - 0.9 is a little below 1 / (9 + 1) in floating point."""
+    alpha = 1 - level
+    least = fewest_volumes(alpha)
+    assert control_risk(np.zeros((least, 1)), alpha) == 0
+    assert control_risk(np.zeros((least - 1, 1)), alpha) is None
+
+
 def test_too_few_volumes_promise_nothing():
     rng = np.random.default_rng(2)
     assert fewest_volumes(ALPHA) == 9

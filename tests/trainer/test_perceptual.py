@@ -51,6 +51,15 @@ def test_the_truth_is_perfect_and_a_worse_image_is_worse(volume):
     assert worst["gmsd"] > middle["gmsd"]
 
 
+def test_empty_slices_say_nothing(volume):
+    """An empty slice of truth, of which HaarPSI would be infinite, at the end of a volume."""
+    target, estimate = volume
+    measure = Perceptual("off", CPU)
+    expected = measure(target[:2], estimate[:2])
+    target[2] = estimate[2] = 0
+    assert measure(target, estimate) == expected
+
+
 def test_the_number_of_slices_changes_no_value(volume):
     target, estimate = volume
     measure = Perceptual("off", CPU)

@@ -233,3 +233,16 @@ def test_a_checkpoint_that_would_execute_code_is_refused(tmp_path, capsys):
     printed = capsys.readouterr()
     assert "executed" not in printed.out
     assert "not a checkpoint of this program" in printed.err
+
+
+@pytest.mark.parametrize("name", ["tiny_run", "generative_run"])
+def test_an_empty_slice_is_no_hindrance(name, tmp_path, request):
+    """k-space and target all zero, as slices beyond the anatomy may be padded."""
+    path = write_tiny_volume(tmp_path / "data" / "singlecoil_val" / "file1000001.h5")
+    with h5py.File(path, "a") as file:
+        file["kspace"][-1] = 0
+        file["reconstruction_esc"][-1] = 0
+    options = [f"data.path={tmp_path / 'data'}", "data.val=null", ALL, "--out", str(tmp_path / "out")]
+    assert main(["validate", str(request.getfixturevalue(name)), *options]) == 0
+    for row in metrics(tmp_path / "out")["rows"]:
+        assert row["haarpsi"]["mean"] <= 1

@@ -1,7 +1,8 @@
 """Metrics that are nearer to what readers see, by piq, and why a metric can't be had.
 
 Radiologists' scores agree best with DISTS, HaarPSI and VSI (Kastryulin et al. 2023, IEEE Access 11). Images
-are over the volume's maximum and clipped to [0, 1], which these metrics need; each is the mean over slices.
+are over the volume's maximum and clipped to [0, 1], which these metrics need; each is the mean over slices,
+but for those whose truth is all zero, of which they say nothing (HaarPSI of two empty images is infinite).
 """
 
 import socket
@@ -46,11 +47,11 @@ class Perceptual:
                 self.metrics[name] = _unreduced_module(found.to(device))
 
     def __call__(self, target: np.ndarray, prediction: np.ndarray) -> dict[str, float | None]:
-        """Of a volume, raw target and prediction float (S, h, w); None what it is too small for."""
+        """Of a volume, raw target (not all zero) and prediction float (S, h, w); None if it is too small."""
         if min(target.shape[1:]) < SMALLEST:
             return dict.fromkeys(self.metrics)
-        top = float(target.max())
-        pairs = [torch.from_numpy(x / top).clamp(0, 1).float()[:, None] for x in (prediction, target)]
+        top, seen = float(target.max()), target.any(axis=(1, 2))
+        pairs = [torch.from_numpy(x[seen] / top).clamp(0, 1).float()[:, None] for x in (prediction, target)]
         found: dict[str, float | None] = {}
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # VSI's of grey images

@@ -61,7 +61,9 @@ def trust(
     ratios = (error / said.std)[said.body]
     counts, _ = np.histogram(ratios, bins=[0, *FACTORS, np.inf])
     beyond = 1 - np.cumsum(counts[:-1]) / max(ratios.size, 1)
-    errors = (error.astype(np.float64) ** 2).mean(axis=(1, 2))
+    errors = (
+        (error.astype(np.float64) ** 2).mean(axis=(1, 2)).clip((FAINTEST_STD * top) ** 2)
+    )  # of empty slices 0
     psnr = np.array([psnr_of_error(each, top) for each in errors])
     width = float(said.std[said.body].mean()) / top if ratios.size else 0.0
     return Trust(fname, top, acceleration, acquisition, beyond, width, said.psnr, psnr)
