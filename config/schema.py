@@ -342,7 +342,7 @@ class Train(Options):
 class Validate(Options):
     """Evaluation."""
 
-    batch_size: int = Field(8, ge=1, le=4096, description="slices at once on a GPU; changes no figure")
+    batch_size: int = Field(8, ge=1, le=4096, description="slices at once on a GPU; a CPU takes one by one")
     samples: int | None = Field(
         None, ge=1, le=64, description="samples per slice of a model that draws noise; null: 8"
     )

@@ -41,14 +41,23 @@ def read_slice(path: str | Path, dataset: str, slice_num: int, out: np.ndarray, 
 
 def read_bytes(path: str | Path, start: int, parts: list[np.ndarray]) -> None:
     """Fill arrays with what follows `start` in a file. Raises OSError if it ends before."""
-    wanted = sum(part.nbytes for part in parts)
+    left = [part.reshape(-1).view(np.uint8).data for part in parts if part.nbytes]
     file = os.open(path, os.O_RDONLY)
     try:
-        read = os.preadv(file, [part.reshape(-1).view(np.uint8).data for part in parts], start)
+        while left:
+            read = os.preadv(file, left, start)
+            if read == 0:
+                raise OSError(f"ends {sum(map(len, left))} bytes early")
+            start, left = start + read, _after(left, read)
     finally:
         os.close(file)
-    if read != wanted:
-        raise OSError(f"ends {wanted - read} bytes early")
+
+
+def _after(buffers: list[memoryview], read: int) -> list[memoryview]:
+    """What is not filled yet: some file systems give less at a time than they are asked for."""
+    while buffers and read >= len(buffers[0]):
+        read -= len(buffers.pop(0))
+    return [buffers[0][read:], *buffers[1:]] if buffers else []
 
 
 def find_place(path: str | Path, dataset: str) -> Place | None:

@@ -76,8 +76,8 @@ def _inspector() -> _Inspector:
 
 def describe_files(connection: Connection) -> None:
     """Answer each path with its Volume, or with why there is none, until nobody asks."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    _limit(resource.RLIMIT_AS, MEMORY)
+    _limit(resource.RLIMIT_CORE, 0)
     try:
         while connection.poll(IDLE):
             path = connection.recv()
@@ -87,6 +87,12 @@ def describe_files(connection: Connection) -> None:
                 connection.send(error)
     except (EOFError, ConnectionError):
         pass  # whoever asked is gone
+
+
+def _limit(kind: int, wanted: int) -> None:
+    """At most what the system, such as a queue of jobs, allows anyway."""
+    most = resource.getrlimit(kind)[1]
+    resource.setrlimit(kind, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
 if __name__ == "__main__":

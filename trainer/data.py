@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from loguru import logger
 
 from config.schema import Config
@@ -103,20 +104,24 @@ def training_loader(
     return Feed(dataset, sampler, data.num_workers, process)
 
 
+def slices_together(config: Config, device: torch.device) -> int:
+    """How many slices are evaluated at once.
+
+    A CPU takes one after the other, which costs it little: its convolutions round differently in another
+    batch, and no figure may depend on that.
+    """
+    return config.validation.batch_size if device.type == "cuda" else 1
+
+
 def evaluation_loader(
     config: Config, volumes: list[Volume], process: Process
 ) -> Feed[EvaluationSlices, EvaluationBatches]:
-    """Every slice of this process's volumes at every acceleration, in order.
-
-    A CPU takes one slice after the other, which costs it little: its convolutions round differently in
-    another batch, and no figure may depend on that.
-    """
-    together = config.validation.batch_size if process.device.type == "cuda" else 1
+    """Every slice of this process's volumes at every acceleration, in order."""
     dataset = EvaluationSlices(volumes, mask_settings(config), adjacent_slices=config.data.adjacent_slices)
     batches = EvaluationBatches(
         volumes,
         config.masks.accelerations,
-        batch_size=together,
+        batch_size=slices_together(config, process.device),
         rank=process.rank,
         world=process.world,
     )

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import subprocess
 import sys
 
@@ -246,3 +247,18 @@ def test_the_names_of_files_are_shown_not_obeyed(tmp_path):
     (problem,) = check_folder(tmp_path).problems
     assert problem.isprintable()
     assert "a?b?[2J.h5: not a readable HDF5 file" in problem
+
+
+def test_a_lower_limit_of_addresses_is_kept(tmp_path):
+    """As a queue of jobs may set one for good: a healthy file is no crash of HDF5 there."""
+    path = write_tiny_volume(tmp_path / "file1.h5")
+    script = "import sys; from fastmri.inspecting import inspect; print(inspect(sys.argv[1]))"
+    told = subprocess.run(
+        [sys.executable, "-c", script, path],
+        cwd=ROOT,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32)),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "file1.h5" in told

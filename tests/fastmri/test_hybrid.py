@@ -79,3 +79,26 @@ def test_a_file_in_use_may_be_written_to(tmp_path):
     out = np.empty((64, 48), np.complex64)
     read_slice(path, "kspace", 0, out)
     assert np.all(out == 1)
+
+
+@pytest.mark.parametrize("most", [1, 1000, 6144, 10**6])
+@pytest.mark.parametrize("first_row", [0, 5])
+def test_file_systems_may_give_less_at_a_time(tmp_path, monkeypatch, most, first_row):
+    """As networks' and FUSE's do: a slice of 24576 bytes is the same."""
+    path = write_tiny_volume(tmp_path / "file1.h5")
+    found, expected = (np.empty((64, 48), np.complex64) for _ in range(2))
+    read_slice(path, "kspace", 1, expected, first_row)
+    whole = os.preadv
+
+    def some(file: int, buffers: list[memoryview], start: int) -> int:
+        scratch = bytearray(min(most, sum(map(len, buffers))))
+        read = left = whole(file, [scratch], start)
+        for buffer in buffers:
+            taken = min(left, len(buffer))
+            buffer[:taken] = scratch[read - left : read - left + taken]
+            left -= taken
+        return read
+
+    monkeypatch.setattr(os, "preadv", some)
+    read_slice(path, "kspace", 1, found, first_row)
+    assert np.array_equal(found, expected)

@@ -15,6 +15,7 @@ from fastmri.volumes import describe_volume
 from main import main
 from tests.conftest import read_target, write_tiny_volume
 from trainer.evaluation.donor import choose_donors, donor_image
+from trainer.evaluation.figures import best_method
 
 
 @pytest.fixture
@@ -76,6 +77,11 @@ def test_fitting_keeps_the_centre(size):
     fitted = center_fit(image, size)
     assert fitted.shape == (1, *size)
     assert fitted[0, size[0] // 2, size[1] // 2] == 1
+
+
+def test_the_error_that_is_drawn_is_never_the_donors():
+    assert best_method(["zero_filled", "tv", "donor"]) == "tv"
+    assert best_method(["zero_filled", "donor", "baseline", "mean_8", "sample"]) == "mean_8"
 
 
 def test_validate_finds_the_donor_out(tiny_run, tmp_path, capsys):

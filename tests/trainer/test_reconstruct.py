@@ -57,6 +57,16 @@ def test_a_fully_sampled_file_is_undersampled_as_asked(tiny_run, source, tmp_pat
     assert (out / "file1000004_slice1.png").stat().st_size > 10_000
 
 
+def test_a_cpu_takes_slices_one_by_one_as_validate_does(tiny_run, source, tmp_path):
+    """Its convolutions round differently in another batch."""
+    found = []
+    for size in (1, 8):
+        out, option = tmp_path / f"out{size}", f"validate.batch_size={size}"
+        assert main(["reconstruct", str(tiny_run), str(source), str(out), "--acceleration", "8", option]) == 0
+        found.append(contents(out / "file1000004.h5")[0]["reconstruction"])
+    assert np.array_equal(*found)
+
+
 def test_a_test_file_keeps_its_own_mask(tiny_run, source, tmp_path, capsys):
     mask = evaluation_mask("equispaced", "other.h5", 48, 4, 0.08)
     edit(source, keep=("ismrmrd_header",), attributes=True, kspace=masked(source, mask), mask=mask)

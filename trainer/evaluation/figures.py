@@ -107,10 +107,10 @@ def _pictures(panel: Panel) -> dict[str, Picture]:
 
 
 def best_method(methods: Iterable[str]) -> str:
-    """The method whose error is shown: a mean of samples before one sample."""
-    methods = list(methods)
-    names = [name for name in methods if name.startswith(("mean_", "model"))]
-    return names[0] if names else methods[-1]
+    """The method whose error is shown: the model or the mean of its samples, else the last but a donor."""
+    names = [name for name in methods if name != "donor"]
+    models = [name for name in names if name.startswith(("mean_", "model"))]
+    return models[0] if models else names[-1]
 
 
 TITLES = {

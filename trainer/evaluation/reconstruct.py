@@ -20,6 +20,7 @@ from fastmri.scan import list_files, scan_volumes
 from fastmri.slices import SliceBatch
 from fastmri.volumes import Volume
 from trainer import checkpoint
+from trainer.data import slices_together
 from trainer.distributed import Process, gather
 from trainer.draws import evaluation_draws
 from trainer.evaluation.estimates import energy, misfit, named_images
@@ -127,14 +128,14 @@ def reconstruct_volume(
 ) -> Volumetric:
     """Every slice of a file, `samples` times."""
     drawn, methods, misfits, norm = [], [], torch.zeros(samples), 0.0
-    size = config.validation.batch_size
-    for start in range(0, volume.num_slices, size):
-        stop = min(start + size, volume.num_slices)
+    together = slices_together(config, device)
+    for start in range(0, volume.num_slices, together):
+        stop = min(start + together, volume.num_slices)
         batch = to_device(_batch(volume, range(start, stop), sampling, config), device)
         draws = evaluation_draws(model, batch, config.seed, samples)
         magnitudes = torch.stack([magnitude(draw.image, volume.recon_size)[:, 0] for draw in draws])
         zero = magnitude(ZeroFilled()(batch.masked_kspace, batch.mask, None).image, volume.recon_size)[:, 0]
-        named = {name: size for name, (_, size) in named_images(draws, magnitudes, batch).items()}
+        named = {name: shown for name, (_, shown) in named_images(draws, magnitudes, batch).items()}
         methods.append({name: x.cpu() for name, x in {"zero_filled": zero, **named}.items()})
         drawn.append(magnitudes.cpu())
         misfits += torch.stack([misfit(draw.image, batch) for draw in draws])
