@@ -274,6 +274,11 @@ class Loss(Options):
                 raise ValueError(f"{name} needs l1 or complex_l1 above 0")
         return self
 
+    @property
+    def posterior(self) -> bool:
+        """Whether samples are to be a posterior's: to differ as its law says."""
+        return self.samples > 1
+
 
 class Adversarial(Options):
     """The conditional patch discriminator."""

@@ -4,7 +4,6 @@ torchvision is imported where it is used: that takes nearly as long as torch, an
 """
 
 from pathlib import Path
-from pickle import UnpicklingError
 from urllib.error import URLError
 
 import torch
@@ -71,10 +70,10 @@ class Proxy(nn.Module):
         return self.head(self.pretrained(image.abs()) if self.pretrained else to_channels(image))
 
 
-def pretrained_mobilenet(weights: str) -> dict[str, Tensor]:
+def pretrained_mobilenet(weights: str, option: str) -> dict[str, Tensor]:
     """The state of MobileNetV2's features: 'imagenet', downloaded by torchvision, or a file's.
 
-    Raises ValueError in one line if they can't be had, or don't fit.
+    Raises ValueError in one line, which names the option, if they can't be had or don't fit.
     """
     if weights == "imagenet":
         from torchvision.models import MobileNet_V2_Weights
@@ -83,15 +82,15 @@ def pretrained_mobilenet(weights: str) -> dict[str, Tensor]:
             state = MobileNet_V2_Weights.DEFAULT.get_state_dict(progress=True, check_hash=True)
         except (URLError, OSError, RuntimeError) as error:
             raise ValueError(
-                f"weights: imagenet can't be downloaded ({error}); set them to a local file of torchvision's "
+                f"{option}: imagenet can't be downloaded ({error}); set it to a local file of torchvision's "
                 f"{MobileNet_V2_Weights.DEFAULT.url.rsplit('/', 1)[-1]}, or to none"
             ) from None
     else:
         try:
             state = torch.load(Path(weights).expanduser(), map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, UnpicklingError, EOFError) as error:
-            raise ValueError(f"weights: {weights} can't be read ({type(error).__name__})") from None
-    return _checked(weights, state)
+        except Exception as error:  # whatever the unpickler makes of other content
+            raise ValueError(f"{option}: {weights} can't be read ({type(error).__name__})") from None
+    return _checked(f"{option}: {weights}", state)
 
 
 def _checked(name: str, state: object) -> dict[str, Tensor]:
@@ -105,7 +104,7 @@ def _checked(name: str, state: object) -> dict[str, Tensor]:
         shape = tuple(given.shape) if isinstance(given, Tensor) else None
         if shape != tuple(value.shape):
             raise ValueError(
-                f"weights: {name} is no MobileNetV2 of torchvision: {prefix}{key} must be of shape "
+                f"{name} is no MobileNetV2 of torchvision: {prefix}{key} must be of shape "
                 f"{tuple(value.shape)}, {'is missing' if shape is None else f'is {shape}'}"
             )
     return {key: found[key] for key in wanted}

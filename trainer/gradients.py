@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from trainer.noise import device_noise
 from trainer.objectives import generator_terms
 from trainer.optimizer import Gradients, gradients_of, trained_parameters
 
+TENSORS = ("masked_kspace", "mask", "target", "kspace", "max_value", "scale")  # of a batch to train on
 Mark = Callable[[str], None]  # told the name of a part of a step as soon as it was called
 
 
@@ -59,24 +60,17 @@ class BatchGradients:
         """A `mark` that is to see the parts gets them one by one."""
         if mark is not unmarked:
             return self._direct(batch, weights, mark)
-        tensors = [value for value in batch if isinstance(value, Tensor)]
-        with torch.no_grad():  # but within
+        tensors = [getattr(batch, name) for name in TENSORS]
+        with torch.no_grad():  # gradients are enabled within, by `_of_tensors`
             return self._replayed(*tensors, *weights)
 
-    def _of_tensors(
-        self,
-        masked_kspace: Tensor,
-        mask: Tensor,
-        target: Tensor,
-        kspace: Tensor,
-        max_value: Tensor,
-        scale: Tensor,
-        *weights: Tensor,
-    ) -> Found:
-        """Without names and numbers of the slices, which no gradient may depend on."""
-        batch = SliceBatch(masked_kspace, mask, target, kspace, max_value, scale, [], [], [], [], [], [])
+    def _of_tensors(self, *tensors: Tensor) -> Found:
+        """TENSORS of a batch, then its Weights: no gradient depends on names or numbers of slices."""
+        count = len(TENSORS)
+        fields: dict[str, Any] = {name: [] for name in SliceBatch._fields}
+        batch = SliceBatch(**(fields | dict(zip(TENSORS, tensors[:count], strict=True))))
         with torch.enable_grad():
-            return self._direct(batch, Weights(*weights))
+            return self._direct(batch, Weights(*tensors[count:]))
 
 
 def batch_gradients(

@@ -25,7 +25,7 @@ from trainer.gaps import tuning_batches
 from trainer.lock import locked
 from trainer.milestones import due, log_losses, save_last, validate_step, validation_due
 from trainer.planning.announce import announce
-from trainer.pretrained import resolve_baseline
+from trainer.pretrained import mobilenet_features, resolve_baseline
 from trainer.recent import Recent
 from trainer.signals import stop_signals
 from trainer.spreading import settle_step, tune_step, unsettled
@@ -37,7 +37,8 @@ def train(config: Config, out: Path, process: Process) -> int:
     """Train until `train.steps`, from the run's last checkpoint if there is one; gives a signal, or 0."""
     train_volumes, val_volumes = find_volumes(config, "train"), find_volumes(config, "val")
     if not saved(out):
-        config = resolve_baseline(config, None)  # what is wrong with it is told before a folder is made
+        config = resolve_baseline(config, None)  # what is wrong with what it starts from is told
+        mobilenet_features(config)  # before a folder is made
     with prepared(out) if process.main else nullcontext():
         gather([], process)  # nobody reads a checkpoint before the directory is ours
         config, state = take_up(config, out, process)
@@ -91,7 +92,7 @@ def run(
     history = log.History(out, state.step) if process.main else None
     stopping = 0
     compile_network(state.model, options.compile)
-    tuning = tuning_batches(config, val_volumes, process) if config.loss.std_reward else []
+    tuning = tuning_batches(config, val_volumes, process) if config.loss.posterior else []
     if validation_due(state, config):  # the last run was stopped before it, or drew otherwise
         if unsettled(state.average):
             settle_step(state, tuning, config, history, process)
@@ -108,7 +109,7 @@ def run(
             bar.update()
             logging = due(state.step, options.log_every, options.steps)
             validating = validation_due(state, config)
-            if config.loss.std_reward:
+            if config.loss.posterior:
                 adjust_spread(state, tuning, config, history, process, validating)
             stopping = signals.due(process)
             saving = due(state.step, options.save_every, options.steps) or validating or stopping
@@ -152,8 +153,8 @@ def adjust_spread(
     process: Process,
     validating: bool,
 ) -> None:
-    """Tune betas where that is due, and before a validation settle gains."""
-    if due(state.step, config.loss.tune_every, config.train.steps):
+    """Tune betas, the reward's weights, where that is due, and before a validation settle gains."""
+    if config.loss.std_reward and due(state.step, config.loss.tune_every, config.train.steps):
         tune_step(state, tuning, config, history, process)
     if validating:
         settle_step(state, tuning, config, history, process)

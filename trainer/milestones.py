@@ -61,7 +61,7 @@ def validate_step(
     In this order: a run that is killed meanwhile knows nothing of it, and validates again.
     """
     evaluation = evaluate(state.average, volumes, config, process)
-    score = rating(evaluation, posterior=config.loss.std_reward)
+    score = rating(evaluation, posterior=config.loss.posterior)
     better = state.best is None or score > state.best
     state.best = score if better else state.best
     state.validated = state.step

@@ -28,7 +28,7 @@ def cropped(image: Tensor, batch: SliceBatch) -> Tensor:
 
 
 def turned(images: Sequence[Tensor], batch: SliceBatch) -> list[Tensor]:
-    """Likewise of each image, in phase and in quadrature with what was measured.
+    """Each image's parts in phase and in quadrature with what was measured, as of `cropped`.
 
     That phase is known of the data alone, so no comparison of samples with a truth is biased by it.
     """
@@ -39,11 +39,11 @@ def turned(images: Sequence[Tensor], batch: SliceBatch) -> list[Tensor]:
 def generator_terms(
     draws: list[Reconstruction], guidance: Guidance | None, batch: SliceBatch, weights: Loss, beta: Tensor
 ) -> dict[str, Tensor]:
-    """Every weighted term by its name, and under 'total' their weighted sum.
+    """Terms by name, before their weights, and under 'total' the weighted sum.
 
-    Terms are unweighted, but for 'std', the reward of the standard deviation, which 'total' has as it is.
-    `draws` are samples of the same slices, in units of the volume's maximum: the image terms are of their
-    mean. With each L1 goes a reward of their standard deviation, weighed by `beta` (bands, 2, N) in each
+    'std', the reward of the standard deviation, is weighted already, and subtracted. `draws` are samples of
+    the same slices, in the input's units; terms are of images over the volume's maximum, and of the draws'
+    mean. With each L1 goes a reward of their standard deviation, weighted by `beta` (bands, 2, N) in each
     wavelet band of what is in phase and in quadrature; a magnitude counts as in phase.
     """
     assert batch.target is not None
@@ -76,8 +76,8 @@ def generator_terms(
 
 
 def _complex_pair(draws: list[Reconstruction], batch: SliceBatch, weights: Loss) -> tuple[Tensor, Tensor]:
-    """Channels of the samples (P, N, 2, h, w) and of the truth; turned where their spread is rewarded."""
+    """Channels of the samples (P, N, 2, h, w) and of the truth; turned where there are several."""
     assert batch.kspace is not None
     images = [zero_filled(batch.kspace), *(draw.image for draw in draws)]
-    truth, *samples = turned(images, batch) if weights.std_reward else [cropped(x, batch) for x in images]
+    truth, *samples = turned(images, batch) if weights.posterior else [cropped(x, batch) for x in images]
     return torch.stack(samples), truth

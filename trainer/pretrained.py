@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from loguru import logger
+from torch import Tensor
 
 from config.load import make_config, plain_config
 from config.schema import Config
@@ -43,20 +44,28 @@ def resolve_baseline(config: Config, own: checkpoint.Checkpoint | None) -> Confi
 
 def load_pretrained(model: Trained, config: Config) -> None:
     """Load what a fresh model is to start from. Raises ValueError in one line if it can't be had."""
-    options = config.model
+    options, features = config.model, mobilenet_features(config)
     if options.name == "generative" and model.name == "generative":
         if options.baseline is not None:
             model.baseline.load_state_dict(_baseline(options.baseline).state["ema"])
-        if model.proxy.pretrained is not None:
-            model.proxy.pretrained.features.load_state_dict(pretrained_mobilenet(options.proxy_weights))
-    if (
-        options.name == "generative_global"
-        and model.name == "generative_global"
-        and options.encoder_weights != "none"
-    ):
-        state = pretrained_mobilenet(options.encoder_weights)
-        model.encoder.features.load_state_dict(state)
-        model.proxy.features.load_state_dict(state)
+        if features is not None and model.proxy.pretrained is not None:
+            model.proxy.pretrained.features.load_state_dict(features)
+    if features is not None and model.name == "generative_global":
+        model.encoder.features.load_state_dict(features)
+        model.proxy.features.load_state_dict(features)
+
+
+def mobilenet_features(config: Config) -> dict[str, Tensor] | None:
+    """The weights that the encoder or proxy starts from; None where it starts anew, or there is none.
+
+    Raises ValueError in one line if they can't be had.
+    """
+    options = config.model
+    if options.name == "generative" and options.proxy_weights != "none":
+        return pretrained_mobilenet(options.proxy_weights, "model.proxy_weights")
+    if options.name == "generative_global" and options.encoder_weights != "none":
+        return pretrained_mobilenet(options.encoder_weights, "model.encoder_weights")
+    return None
 
 
 def _baseline(run: Path) -> checkpoint.Checkpoint:

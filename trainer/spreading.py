@@ -91,7 +91,7 @@ def settle_step(
 
     As far as they can.
     """
-    wanted = config.loss.std_reward and config.loss.gain_rate
+    wanted = config.loss.posterior and config.loss.gain_rate
     if not (wanted and isinstance(state.average, Generative)):
         return  # nothing would come of it
     logger.info("settling how much samples differ, in {} passes over {} batches", SETTLING + 2, len(batches))

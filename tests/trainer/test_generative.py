@@ -145,6 +145,16 @@ def test_gains_settle_where_samples_differ_as_a_posteriors_would(run):
     assert settled < 0.15 * off()  # what bounds of gains leave: 0.09
 
 
+def test_without_the_reward_gains_settle_all_the_same(generative_config, tmp_path):
+    """The switch of an ablation takes the reward, and with it its weights' tuning, and nothing else."""
+    out = tmp_path / "run"
+    options = ["loss.std_reward=false", "train.steps=2", "train.validate_every=2", "train.save_every=2"]
+    assert main(["train", str(generative_config), *options, "--out", str(out)]) == 0
+    assert [line["step"] for line in history(out, "settle")] == [2]
+    assert not history(out, "tune")
+    assert all("std" not in line for line in history(out, "train"))
+
+
 def test_training_moves_the_texture_and_not_the_frozen_baseline(run, tiny_run):
     baseline = torch.load(tiny_run / "checkpoints" / "best.pt", weights_only=True)["ema"]
     trained = torch.load(run / "checkpoints" / "last.pt", weights_only=True)["model"]

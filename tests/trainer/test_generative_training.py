@@ -187,7 +187,8 @@ def test_a_baseline_by_another_name_of_its_place_resumes(config, run, tiny_run, 
         (["model.baseline=/nowhere"], "error: model.baseline: /nowhere: neither"),
         (["loss.samples=1"], "std_reward needs samples of at least 2"),
         (["model.name=unet"], "draws no noise"),
-        (["model.proxy_weights=/nowhere"], "weights: /nowhere can't be read"),
+        (["model.proxy_weights=/nowhere"], "model.proxy_weights: /nowhere can't be read"),
+        (["validate.samples=1"], "validate.samples: training takes at least 2"),
     ],
 )
 def test_what_a_user_can_mend_is_told(config, run, tmp_path, capsys, overrides, message):
@@ -196,6 +197,7 @@ def test_what_a_user_can_mend_is_told(config, run, tmp_path, capsys, overrides, 
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+    assert not (tmp_path / "run").exists()
 
 
 def test_texture_is_trained_at_its_full_strength(config, tmp_path, capsys):

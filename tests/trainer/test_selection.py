@@ -24,6 +24,7 @@ def test_a_sampler_is_rated_by_each_acceleration_not_by_the_mean_of_gaps():
     assert right == pytest.approx(0.5)
     assert rating(found({4: LAW + 1, 8: LAW - 1}), posterior=True) == pytest.approx(-1)
     assert rating(found({4: LAW + 0.2, 8: LAW - 0.2}), posterior=True) == right
+    assert rating(found({4: LAW, 8: LAW, 16: LAW, 32: LAW - 0.9}), posterior=True) == pytest.approx(-0.9)
 
 
 def test_of_right_gaps_the_right_texture_is_best():

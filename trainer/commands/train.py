@@ -35,8 +35,7 @@ def run(config: Path, overrides: list[str], out: Path | None, plan: bool) -> int
             "--out RUN: names the folder of the run; only --plan, which trains nothing, needs none"
         )
     options = load_config(config, overrides)
-    if options.model.name == "generative" and options.model.amplitude != 1:
-        raise ValueError("model.amplitude: is for validate and reconstruct; texture is trained at 1")
+    _check_trainable(options)
     process = distributed.find_process(options.device)
     console(quiet=not process.main)
     if plan:
@@ -47,6 +46,14 @@ def run(config: Path, overrides: list[str], out: Path | None, plan: bool) -> int
     if process.main:
         record_command(out, ["train", config, *overrides, "--out", out], process.device)
     return exit_code(stopped)
+
+
+def _check_trainable(options: Any) -> None:
+    """Raises ValueError for options of other commands, with which no run can be trained."""
+    if options.model.name == "generative" and options.model.amplitude != 1:
+        raise ValueError("model.amplitude: is for validate and reconstruct; texture is trained at 1")
+    if options.loss.posterior and options.draws < 2:
+        raise ValueError("validate.samples: training takes at least 2, by which it sees how much they differ")
 
 
 def _plan(options: Any, out: Path | None, process: Any) -> int:

@@ -16,8 +16,8 @@ def known(volumes: list[Volume], config: Config) -> list[str]:
 
 
 def tuned_by(volumes: list[Volume], config: Config) -> list[str]:
-    """Those that betas and gains of a run were tuned by, likewise."""
-    if not config.loss.std_reward:
+    """Those of the volumes that betas and gains of a run were tuned by, as far as its data can be found."""
+    if not config.loss.posterior:
         return []
     seen = _found(config, "val")[: config.train.validate_volumes]
     return _shared(volumes, [seen[k] for k in tuning_places(config, seen)])
