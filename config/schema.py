@@ -259,6 +259,10 @@ class Loss(Options):
     energy_score: float = Field(
         0.0, ge=0, description="of the energy score of features that tell edges from grain; needs samples"
     )
+    baseline: float = Field(
+        1.0, ge=0, description="of the mean absolute error of real and imaginary parts of a baseline that is "
+        "trained along (model.freeze_baseline=false), which is what amplitude 0 gives"
+    )  # fmt: skip
     kl: float = Field(0.0, ge=0, description="of the latent's divergence, mean over the batch")
     texture: float = Field(0.0, ge=0, description="of what the truth's proxy asks of the latent's texture")
 

@@ -39,8 +39,9 @@ OPPOSITE = 0.1  # how much is left of what is opposite to the smooth phase: grad
 
 
 class Condition(NamedTuple):
-    """What all samples of the same data share, in units of the scaled input."""
+    """What all samples of the same data share; images over `scale`, but for the first."""
 
+    image: Tensor  # complex64 (N, 1, H, W): x_mmse as the baseline gives it
     scale: Tensor  # (N, 1, 1, 1)
     baseline: Tensor  # complex64 (N, 1, H, W): x_mmse
     phase: Tensor  # complex64 (N, 1, H, W), modulus 1: texture is drawn in phase with the baseline
@@ -117,7 +118,8 @@ class Generative(nn.Module):
         """What all samples of these data share: the baseline's image, and what the texture is told."""
         scale = measured_scale(masked_kspace) if scale is None else scale
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            baseline = self.baseline(masked_kspace, mask, None, scale).image / scale
+            image = self.baseline(masked_kspace, mask, None, scale).image
+            baseline = image / scale
         measured = middle_slice(masked_kspace) / scale
         zero = zero_filled(measured)
         phase = smooth_phase(baseline.detach())
@@ -136,7 +138,7 @@ class Generative(nn.Module):
         units = texture_units(missing, baseline.detach(), density)
         predictors = texture_predictors(sparsity.flatten(1), levels, guessed)
         prior = gaussian(self.prior(summary), self.latent_shape)
-        return Condition(scale, baseline, phase, units, predictors, features, summary, prior)
+        return Condition(image, scale, baseline, phase, units, predictors, features, summary, prior)
 
     def guide(self, latent: Condition, kspace: Tensor, mask: Tensor, noise: Noise) -> Guidance:
         """What the truth's own texture says: z as its proxy has it, the image drawn with it, and their cost.
@@ -162,6 +164,8 @@ class Generative(nn.Module):
         return decoded[0] if self.gains is None else self.gains(*decoded, measured)
 
     def _added(self, condition: Condition, texture: Tensor) -> Reconstruction:
+        if not self.amplitude:  # not even rounded
+            return Reconstruction(condition.image, condition.image, condition)
         image, scale = condition.baseline + self.amplitude * texture, condition.scale
         return Reconstruction(image * scale, condition.baseline * scale, condition)
 

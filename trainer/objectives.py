@@ -69,6 +69,11 @@ def generator_terms(
     if weights.std_reward:
         terms["std"] = sum(rewards)
         total = total - terms["std"]
+    trained_along = draws[0].baseline
+    if trained_along is not None and trained_along.requires_grad:
+        truth = zero_filled(batch.kspace)
+        terms["baseline"] = (cropped(trained_along, batch) - cropped(truth, batch)).abs().mean()
+        total = total + weights.baseline * terms["baseline"]
     if guidance is not None:
         terms |= {"kl": guidance.kl, "texture": guidance.texture}
         total = total + weights.kl * guidance.kl + weights.texture * guidance.texture

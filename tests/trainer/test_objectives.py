@@ -157,6 +157,25 @@ def test_objective_is_the_weighted_sum():
     torch.testing.assert_close(terms["total"], expected)
 
 
+def test_a_baseline_that_is_trained_along_has_a_term_of_its_own():
+    """So that it stays an estimate by itself: amplitude 0. One that is frozen has none."""
+    scene = GaussianScene(COLUMNS)
+    image, measured = scene.draw(8)
+    batch = batch_of(image, measured, scene.mask)
+    baseline = torch.zeros_like(image).requires_grad_()
+    found = []
+    for given in (baseline, baseline.detach()):
+        draws = [Reconstruction(image + torch.randn_like(image), given) for _ in range(2)]
+        weights = Loss(ms_ssim=0, complex_l1=0.7, samples=2, baseline=0.3)
+        found.append(generator_terms(draws, None, batch, weights, torch.zeros(1, 2, 8)))
+    joint, frozen = found
+    assert "baseline" not in frozen
+    rest = weights.l1 * joint["l1"] + weights.complex_l1 * joint["complex_l1"]
+    torch.testing.assert_close(joint["total"], rest + 0.3 * joint["baseline"])
+    (gradient,) = torch.autograd.grad(joint["total"], baseline)
+    assert gradient.abs().min() > 0
+
+
 @pytest.mark.parametrize("name", ["l1", "complex_l1"])
 def test_a_reward_weighs_as_much_as_its_l1(name):
     image, measured = GaussianScene(COLUMNS).draw(4)
