@@ -61,9 +61,12 @@ def test_validate_shows_sample_mean_and_baseline_in_one_table(run, tiny_run, tmp
         assert list(row["psnr"]) == ["1", "2", "4"]
         assert row["gap"] == pytest.approx(row["psnr"]["4"] - row["psnr"]["1"])
         assert row["law"] == pytest.approx(law(4))
+        assert row["gains"]["2"] == pytest.approx(row["psnr"]["2"] - row["psnr"]["1"])
+        assert row["laws"] == {"1": 0, "2": pytest.approx(law(2)), "4": pytest.approx(law(4))}
     printed = capsys.readouterr().out
     assert "correlation" in printed
-    assert "law" in printed
+    for row in found["posterior"]:
+        assert f"{row['psnr']['2']:.2f}: {row['gains']['2']:+.2f} (+1.25)" in printed
     # the baseline within is the baseline's own run
     assert main(["validate", str(tiny_run), "--out", str(tmp_path / "baseline")]) == 0
     own = {

@@ -68,12 +68,20 @@ def trust_rows(trusts: list[Trust], calibrations: Calibrations) -> list[dict[str
 
 
 def posterior_rows(spreads: list[Spread]) -> list[dict[str, Any]]:
-    """Mean PSNR of the means of 1, 2, 4, ... samples, and their gap beside the law's, per acceleration."""
+    """Mean PSNR of the means of 1, 2, 4, ... samples, what each gains on one, and the law's, in dB.
+
+    Per acceleration; `gap` and `law` are the largest mean's.
+    """
     table = []
     for acceleration, gap in mean_gaps(spreads).items():
         chosen = [spread.psnr for spread in spreads if spread.acceleration == acceleration]
         psnr = {str(count): float(np.mean([found[count] for found in chosen])) for count in chosen[0]}
-        table.append({"acceleration": acceleration, "psnr": psnr, "gap": gap, "law": law(max(chosen[0]))})
+        gains = {count: value - psnr["1"] for count, value in psnr.items()}
+        laws = {count: law(int(count)) for count in psnr}
+        table.append(
+            {"acceleration": acceleration, "psnr": psnr, "gains": gains, "laws": laws}
+            | {"gap": gap, "law": law(max(chosen[0]))}
+        )
     return table
 
 

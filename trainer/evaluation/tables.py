@@ -85,18 +85,17 @@ WITH_INTERVAL = ("psnr", "ssim", "nmse")  # metrics.json has one for the others 
 
 
 def format_posterior(table: list[dict[str, Any]]) -> str:
-    """How much the mean of P samples gains on one, beside what a posterior's samples would, in dB."""
-    counts = list(table[0]["psnr"])
+    """What the means of 2, 4, ... samples gain on one, beside what a posterior's samples would, in dB."""
+    means = [count for count in table[0]["psnr"] if count != "1"]
     lines = [
         [
             f"x{row['acceleration']}",
-            *(f"{row['psnr'][c]:.2f}" for c in counts),
-            f"{row['gap']:.2f}",
-            f"{row['law']:.2f}",
+            f"{row['psnr']['1']:.2f}",
+            *(f"{row['psnr'][c]:.2f}: {row['gains'][c]:+.2f} (+{row['laws'][c]:.2f})" for c in means),
         ]
         for row in table
     ]
-    headers = ["", *(f"PSNR of {c} [dB]" if c != "1" else "PSNR of 1 sample" for c in counts), "gain", "law"]
+    headers = ["PSNR [dB]", "one sample", *(f"mean of {c}: gain (law)" for c in means)]
     return tabulate(lines, headers=headers, disable_numparse=True)
 
 
