@@ -33,6 +33,7 @@ from trainer.comparison.paired import (
 )
 from trainer.comparison.records import read_records
 from trainer.comparison.spectra import Spectrum, draw_spectra, read_spectra
+from trainer.comparison.spread_curves import read_tuning, tuning_figure
 from trainer.comparison.tradeoff import AMPLITUDES, measure, spread_out, stored_means
 from trainer.data import find_volumes
 from trainer.distributed import Process
@@ -45,6 +46,7 @@ CPU = torch.device("cpu")
 FIGURES = {
     "calibration.png",
     "spectra.png",
+    "spread.png",
     "loss_metric.png",
     "reconstruction.png",
     "baseline.png",
@@ -447,3 +449,21 @@ def test_damaged_metrics_are_named(copied, tmp_path, capsys):
     (copied / "validate" / "metrics.json").write_text("{")
     assert main(["compare", str(copied), "--out", str(tmp_path / "out")]) == 2
     assert "copied: metrics.jsonl or validate/metrics.json is not JSON" in capsys.readouterr().err
+
+
+def test_how_the_spread_was_tuned_is_as_the_run_logged_it(runs):
+    """A panel of betas and one of gains an acceleration; runs that tune nothing have none."""
+    records = read_records(runs, CPU)
+    found = read_tuning(records)
+    assert [(each.title, each.acceleration) for each in found] == [("texture", 4), ("texture", 8)]
+    lines = [line for line in records[1].history if line["kind"] == "tune"]
+    for each in found:
+        assert each.steps == [line["step"] for line in lines]
+        assert each.gaps == [line[f"gap_x{each.acceleration}_image"] for line in lines]
+        for (band, part), values in each.betas.items():
+            assert values == [line[f"beta_x{each.acceleration}_band{band}_{part}"] for line in lines]
+        assert each.settled is not None
+        assert each.settled[0] == 6
+    axes = tuning_figure(found).axes
+    assert [axis.get_title() for axis in axes] == ["x4", "x8", "", ""]
+    assert [len(axis.lines) for axis in axes] == [len(each.betas) for each in found] + [3, 3]

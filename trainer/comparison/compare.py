@@ -19,6 +19,7 @@ from trainer.comparison.gallery_figure import draw_gallery
 from trainer.comparison.paired import Difference, compare_records, format_differences, plain
 from trainer.comparison.records import Record, check_alike, read_records, titled_rows
 from trainer.comparison.spectra import draw_spectra, read_spectra
+from trainer.comparison.spread_curves import draw_tuning, read_tuning
 from trainer.comparison.tradeoff import draw_tradeoff, measure, spread_out
 from trainer.data import data_folder, find_volumes
 from trainer.evaluation.tables import format_rows
@@ -67,13 +68,15 @@ def _volumes(first: Record, data: Path | None) -> list[Volume]:
 
 
 def draw_numbers(records: list[Record], out: Path) -> list[Path]:
-    """Curves of training, spectra and calibration, as far as runs hold them."""
+    """Curves of training, of how samples spread, spectra and calibration, as far as runs hold them."""
     written = []
     for record in records:
         if not record.history:
             logger.warning("{}: no metrics.jsonl, so no curves of its training", record.label)
     if any(record.history for record in records):
         written.append(draw_losses_and_metrics(out / "loss_metric.png", records))
+    if tuning := read_tuning(records):
+        written.append(draw_tuning(out / "spread.png", tuning))
     if spectra := read_spectra(records):
         written.append(draw_spectra(out / "spectra.png", spectra))
     else:
