@@ -30,7 +30,7 @@ class Augment(Options):
 
 
 def _scan_cache(data: object) -> object:
-    """Of runs from before there was a cache of samples, `cache` is the path that is now `scan_cache`."""
+    """Read `cache` as `scan_cache` where it is a path, as in runs from before samples were cached."""
     if not isinstance(data, dict):
         return data
     old = data.get("cache", "")
@@ -248,9 +248,8 @@ class Loss(Options):
     )
     beta_rate: float = Field(0.03, ge=0, description="change of a band's beta per dB and tuning; 0: none")
     gain_rate: float = Field(
-        0.7, ge=0, le=1, description="how much of what the spread of a band's samples is off by is made up "
-        "before a validation, in each of some tunings, by a gain of the band's texture, less what its "
-        "mean has wrong; 0: none"
+        0.7, ge=0, le=1, description="part of a band's error of spread that each of some tunings before a "
+        "validation makes up for, by a gain of the band's texture less what its mean has wrong; 0: no gains"
     )  # fmt: skip
     tune_every: int = Field(100, ge=1, description="steps between tunings of betas")
     tune_slices: int = Field(

@@ -50,7 +50,7 @@ class _Score(torch.autograd.Function):
 
 
 def _octave_score(images: Tensor, octave: int) -> Tensor:
-    """Of the truth and samples after it, (1 + P, N, 1, h, w)."""
+    """The energy score in an octave of images (1 + P, N, 1, h, w): the truth, then samples."""
     found = edge_features(images, octave)
     drawn = range(1, len(images))
     pairs = [*combinations(drawn, 2)]
@@ -65,7 +65,7 @@ def _distance(one: Tensor, other: Tensor) -> Tensor:
 
 
 def edge_features(images: Tensor, octave: int) -> tuple[Tensor, Tensor]:
-    """Of images (..., h, w), at each place and in each window: (..., C, h, w), (..., C', h', w').
+    """Features of images (..., h, w) at each place and in each window: (..., C, h, w), (..., C', h', w').
 
     At each place a wavelet's moduli by direction, which sparse edges have rarely but large. In each window
     their means, and how the phase of a wavelet goes with twice that of the next coarser one, which at an edge

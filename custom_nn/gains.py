@@ -19,7 +19,7 @@ class BandGains(nn.Module):
     """
 
     density: Tensor  # (A,), as `sampling_density`
-    factors: Tensor  # (2, A, bands, 2): logarithms of the spread's, and the mean's
+    factors: Tensor  # (2, A, bands, 2): logarithms of spread factors, then mean factors
 
     def __init__(self, spread: BandTable, mean: BandTable):
         super().__init__()

@@ -16,8 +16,8 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, fi
 HEADROOM = 4.0  # predictions may exceed the truth's maximum: what is seen is [0, HEADROOM]
 
 
-class Misfit(NamedTuple):
-    """How far the mean of samples is from the truth, and what their spread is worth, see `std_reward`."""
+class L1AndReward(NamedTuple):
+    """L1 of the mean of samples, and what their spread is worth, see `std_reward`."""
 
     l1: Tensor  # scalar, mean over images
     reward: Tensor  # (bands, C, N); 0 of a single sample
@@ -34,7 +34,7 @@ def ssim_terms(prediction: Tensor, target: Tensor, ms_ssim: float, ssim: float) 
     return {name: term + 0 * (prediction - target).mean() for name, term in terms.items()}
 
 
-def misfit(samples: Tensor, truth: Tensor, octaves: int) -> Misfit:
+def l1_and_reward(samples: Tensor, truth: Tensor, octaves: int) -> L1AndReward:
     """L1 of the mean of samples (P, N, C, h, w) and what their spread is worth, summed over wavelet bands.
 
     Both are proper for any linear map of the image, so for every band: by bands, the samples' spectrum must
@@ -43,8 +43,8 @@ def misfit(samples: Tensor, truth: Tensor, octaves: int) -> Misfit:
     bands, truth = wavelets(samples, octaves), wavelets(truth, octaves)  # (bands, P, N, ...), (bands, N, ...)
     l1 = (bands.mean(1) - truth).abs().sum(0).mean()
     if len(samples) == 1:
-        return Misfit(l1, l1.new_zeros(len(bands), samples.shape[2], samples.shape[1]))
-    return Misfit(l1, torch.vmap(std_reward)(bands))
+        return L1AndReward(l1, l1.new_zeros(len(bands), samples.shape[2], samples.shape[1]))
+    return L1AndReward(l1, torch.vmap(std_reward)(bands))
 
 
 def std_reward(samples: Tensor) -> Tensor:

@@ -36,8 +36,8 @@ def taken_columns(mask: Tensor, density: Tensor, noise: Tensor) -> Tensor:
 def believed(brightness: Tensor) -> Tensor:
     """How much of a texture to keep in each place, 0 to 1: as a Wiener filter does of a signal in noise.
 
-    Of noise, a part of its columns is smeared along the rows, into the air as well, and would be drawn from
-    again.
+    Noise of which some columns are left out smears along the rows into the air, and would be fed back into
+    the next redraw.
     """
     power = brightness.square()
     return power / (power + FAINT**2)

@@ -48,7 +48,7 @@ def weighed(images: Tensor, weights: Tensor) -> Tensor:
 @cache
 @torch.inference_mode(False)  # wherever they are made first, training may use them
 def _levels(size: int, octaves: int, device: torch.device) -> list[_Level]:
-    """Of one side, fine to coarse, each of the image itself: many smoothings are one matrix.
+    """The wavelet levels of one side, fine to coarse, each of the image itself: smoothings are one matrix.
 
     At half the angular frequency B3 is cos^4, what is left of (sin^2 + cos^2)^2 = 1 without sin^4, which is
     high beyond three quarters of the band, and 2 sin^2 cos^2, which is high at half of it.

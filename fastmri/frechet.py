@@ -38,7 +38,7 @@ class Gaussians(NamedTuple):
 
 
 def tile_moments(images: np.ndarray, max_value: float, device: torch.device) -> TileMoments | None:
-    """Of the tiles of a volume's magnitude images, float (S, h, w); None if they are smaller than a tile."""
+    """Moments of the tiles of a volume's magnitude images, float (S, h, w); None if these are too small."""
     if min(images.shape[1:]) < TILE:
         return None
     parts = torch.from_numpy(images / max_value).float().split(SLICES)
@@ -67,7 +67,7 @@ def frechet_distance(one: Sequence[TileMoments], other: Sequence[TileMoments]) -
 def frechet_distances(
     one: Sequence[TileMoments], other: Sequence[TileMoments], weights: np.ndarray
 ) -> np.ndarray:
-    """The same for pairs of volumes, under every row of weights (n, volumes), such as a bootstrap's: (n,)."""
+    """Distances (n,) of volumes in pairs, under every row of weights (n, volumes), such as a bootstrap's."""
     return _distances(_gaussians(one, weights), _gaussians(other, weights))
 
 

@@ -43,5 +43,5 @@ def morlet_bank(size: tuple[int, int], device: torch.device) -> Tensor:
 
 
 def _around(frequency: Tensor) -> Tensor:
-    """The same frequency nearest to 0: spectra are periodic."""
+    """The alias of a frequency that is nearest to 0: spectra are periodic."""
     return frequency - frequency.round()

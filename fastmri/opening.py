@@ -86,7 +86,7 @@ def find_dataset(file: h5py.File, name: str) -> h5py.Dataset | None:
 
 
 def get_dataset(file: h5py.File, name: str) -> h5py.Dataset:
-    """As `find_dataset`, of one that must be there."""
+    """The dataset of a name, as `find_dataset`. Raises ValueError where there is none."""
     found = find_dataset(file, name)
     if found is None:
         raise ValueError(f"no dataset '{name}'")

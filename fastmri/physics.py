@@ -46,15 +46,15 @@ class Measured(NamedTuple):
 
     @staticmethod
     def of(zero_filled_image: Tensor, mask: Tensor) -> "Measured":
-        """Of data by their image."""
+        """The data of a zero-filled image (N, C, H, W)."""
         return Measured(fft.fft(zero_filled_image), fft.ifftshift(mask, dim=-1))
 
     def residual(self, image: Tensor) -> Tensor:
-        """`data_residual`."""
+        """F_w^H M (F_w x - y), as `data_residual`."""
         return fft.ifft(apply_mask(fft.fft(image) - self.samples, self.mask))
 
     def put_back(self, image: Tensor) -> Tensor:
-        """`replace_sampled`."""
+        """The image with the measured samples in place of its own, as `replace_sampled`."""
         return fft.ifft(torch.where(self.mask, self.samples, fft.fft(image)))
 
 

@@ -26,7 +26,7 @@ class Slice(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """A slice that is not yet masked, which a device does at once."""
+    """A slice that is not masked yet: the device that it is computed on does that, for a batch at once."""
 
     hybrid: Tensor  # complex64 (C, h, W) complete hybrid data of C adjacent slices, all rows
     rows: slice  # those that are wanted
@@ -59,7 +59,7 @@ class SliceBatch(NamedTuple):
 
 
 class DrawnBatch(NamedTuple):
-    """Likewise, not yet masked."""
+    """Slices of equal shape that are not masked yet."""
 
     hybrid: Tensor
     rows: list[slice]

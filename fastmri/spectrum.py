@@ -67,7 +67,9 @@ def octave_levels(masked_kspace: Tensor, mask: Tensor, octaves: int) -> Tensor:
 
 
 def missing_levels(masked_kspace: Tensor, mask: Tensor, octaves: int) -> Tensor:
-    """The same of what was not measured: (N, octaves). 0 of an octave of which all was.
+    """Root mean square of each octave's unmeasured samples, as the measured ones foretell: (N, octaves).
+
+    As of `octave_levels`; 0 where all of an octave was measured.
 
     By halves of octaves, since within one most is near its lower end, which may be measured.
     """
@@ -84,7 +86,7 @@ class _Foretold(NamedTuple):
 
 
 def _foretold(masked_kspace: Tensor, mask: Tensor, places: Tensor) -> _Foretold:
-    """As if the spectrum were the same in all directions, of rings that hold these places (H W, rings).
+    """What measured columns foretell of rings that hold these places (H W, rings), alike in all directions.
 
     The columns at the centre have all frequencies of one direction, so even a few tell of each. By the mean
     amplitude, which the lowest frequencies do not drown, 2 / sqrt(pi) of it as of normal samples; under a
@@ -108,17 +110,17 @@ def _octave_places(size: tuple[int, int], rings: int, per_octave: int, device: t
 
 
 def texture(sums: Tensor) -> Texture:
-    """The two numbers of what `ring_sums` gave, added up over slices."""
+    """Power ratio and correlation above half the band, of `ring_sums` added up over slices."""
     return _texture(*sums[:, HALF_BAND:RINGS].sum(1).tolist())
 
 
 def texture_curve(sums: Tensor) -> list[Texture]:
-    """The same for each of the RINGS rings."""
+    """Power ratio and correlation in each of RINGS rings, of `ring_sums` added up over slices."""
     return [_texture(*ring) for ring in sums[:, :RINGS].T.tolist()]
 
 
 def null_space_measures(sums: Tensor) -> NullSpace:
-    """Error and hallucination fraction from the same sums: the transform is unitary."""
+    """Error and hallucination fraction in the null space, of `ring_sums`: the transform is unitary."""
     power, truth, product = sums.sum(1).tolist()
     error = (max(power + truth - 2 * product, 0.0) / truth) ** 0.5 if truth else 0.0
     explained = max(product, 0.0) ** 2 / (power * truth) if power * truth else 0.0

@@ -44,7 +44,7 @@ def make_adversary(config: Config, process: Process) -> Adversary | None:
 
 
 def make_discriminator(options: Adversarial) -> PatchDiscriminator:
-    """With new weights."""
+    """A discriminator with new weights."""
     return PatchDiscriminator(options.filters, options.regularizer == "spectral_norm")
 
 

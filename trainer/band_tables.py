@@ -10,7 +10,7 @@ from custom_nn.wavelets import band_count
 
 
 def constant_table(accelerations: Iterable[int], octaves: int, value: float) -> BandTable:
-    """The same everywhere."""
+    """One value for every acceleration, band and part."""
     return {r: [[value, value] for _ in range(band_count(octaves))] for r in accelerations}
 
 
@@ -33,6 +33,6 @@ class Tables(NamedTuple):
 
 
 def starting_tables(config: Config) -> Tables:
-    """Of a run that has tuned nothing yet."""
+    """The tables of a run that has tuned nothing yet: betas, gains, means."""
     accelerations, octaves = config.masks.accelerations, config.loss.octaves
     return Tables(*(constant_table(accelerations, octaves, value) for value in (config.loss.beta, 1.0, 1.0)))

@@ -69,12 +69,12 @@ def check_masks(masks: MaskSettings, volumes: list[Volume]) -> None:
 
 
 def middle_of_part(total: int, count: int, k: int) -> int:
-    """Of the k-th of `count` equal parts of 0 to total - 1."""
+    """The middle of the k-th of `count` equal parts of 0 to total - 1."""
     return (2 * k + 1) * total // (2 * count)
 
 
 def spread_evenly(total: int, count: int) -> list[int]:
-    """The middles of `count` equal parts of 0 to total - 1; all of them, if there are no more."""
+    """The middles of `count` equal parts of 0 to total - 1; all numbers where there are no more."""
     count = min(count, total)
     return [middle_of_part(total, count, k) for k in range(count)]
 

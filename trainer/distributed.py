@@ -83,7 +83,7 @@ class Place(NamedTuple):
 
 
 def find_place(process: Process) -> Place:
-    """As torchrun tells it; where something else started the processes, each counts as a host."""
+    """As torchrun tells it; processes that something else started count as a host each."""
     if process.world == 1 or "GROUP_RANK" not in os.environ:
         return Place(host=process.rank)
     return Place(*(int(os.environ[name]) for name in ("GROUP_RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))

@@ -134,7 +134,7 @@ def run(
 
 
 def step_bar(state: State, options: Train, process: Process) -> tqdm:
-    """Of all steps, those of the run before it was taken up among them."""
+    """A bar over all steps, with those before a resume already done."""
     return log.progress_bar(
         desc="train",
         unit="step",

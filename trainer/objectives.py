@@ -9,7 +9,7 @@ from config.schema import Loss
 from custom_nn.energy_score import energy_score
 from custom_nn.latent import Guidance
 from custom_nn.layers import to_channels
-from custom_nn.losses import misfit, ssim_terms
+from custom_nn.losses import l1_and_reward, ssim_terms
 from custom_nn.model import Reconstruction
 from fastmri.image import center_crop, image_size
 from fastmri.physics import middle_slice, smooth_phase, zero_filled
@@ -60,7 +60,7 @@ def generator_terms(
         compared["complex_l1"] = _complex_pair(draws, batch, weights)
     for name, pair in compared.items():
         weight = getattr(weights, name)
-        terms[name], reward = misfit(*pair, weights.octaves)
+        terms[name], reward = l1_and_reward(*pair, weights.octaves)
         rewards.append(weight * (beta[:, : reward.shape[1]] * reward).sum(0).mean())
         total = total + weight * terms[name]
     if weights.energy_score:

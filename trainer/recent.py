@@ -24,7 +24,7 @@ class Recent:
         self.started, self.counted = time.perf_counter(), 0
 
     def slices_per_second(self) -> float:
-        """Of this process, since the clock started."""
+        """The rate of this process since the clock started, which is started anew."""
         rate = self.counted / (time.perf_counter() - self.started)
         self.start_clock()
         return rate

@@ -77,7 +77,7 @@ def _update(state: State, weight: float, config: Config, process: Process) -> di
 
 
 def weighted_mean(losses: list[dict[str, Tensor]], weights: list[float]) -> dict[str, Tensor]:
-    """Of each loss over batches."""
+    """The mean of each loss over batches."""
     if len(losses) == 1:
         return losses[0]
     shares = [weight / sum(weights) for weight in weights]

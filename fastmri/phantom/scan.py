@@ -56,7 +56,7 @@ def draw_acquired(rng: np.random.Generator, columns: int) -> tuple[int, int]:
 
 
 def side_of(matrix: tuple[int, int]) -> int:
-    """Of the reconstruction, in pixels: the readout is oversampled twice."""
+    """The side of the reconstruction in pixels: the readout is oversampled twice."""
     return matrix[0] // 2
 
 

@@ -46,7 +46,7 @@ def small(place: Place) -> bool:
 
 
 def crop(place: Place, part: Window) -> Place:
-    """The same place, seen through a window."""
+    """The part of a place that a window shows."""
     return place._replace(x=place.x[part], y=place.y[part])
 
 

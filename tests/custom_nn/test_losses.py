@@ -4,7 +4,7 @@ import piq
 import pytest
 import torch
 
-from custom_nn.losses import misfit, multi_scale_ssim, possible_scales, ssim_terms
+from custom_nn.losses import l1_and_reward, multi_scale_ssim, possible_scales, ssim_terms
 from custom_nn.wavelets import band_count, wavelets
 
 
@@ -80,14 +80,14 @@ def test_no_term_hides_what_is_not_a_number():
     assert all(term.isnan() for term in ssim_terms(prediction, target, 1.0, 1.0).values())
 
 
-def test_misfit_of_one_picture_is_its_l1_and_rewards_no_spread():
+def test_one_picture_has_its_l1_and_rewards_no_spread():
     prediction, target = pair(24, 24)
-    l1, reward = misfit(prediction[None], target, 0)
+    l1, reward = l1_and_reward(prediction[None], target, 0)
     torch.testing.assert_close(l1, (prediction - target).abs().mean())
     assert not reward.any()
 
 
-def test_misfit_by_bands_tells_grain_from_blobs_of_the_same_strength():
+def test_bands_tell_grain_from_blobs_of_the_same_strength():
     torch.manual_seed(0)
     truth = torch.randn(64, 1, 64, 64)  # grain, of which a posterior that knows nothing draws more
     grain = torch.randn(2, 64, 1, 64, 64)
@@ -95,7 +95,7 @@ def test_misfit_by_bands_tells_grain_from_blobs_of_the_same_strength():
     blobs = blobs / blobs.std() * grain.std()
 
     def objective(samples: torch.Tensor, octaves: int) -> float:
-        l1, reward = misfit(samples, truth, octaves)
+        l1, reward = l1_and_reward(samples, truth, octaves)
         return float(l1 - reward.sum(0).mean())
 
     assert objective(blobs, 0) == pytest.approx(objective(grain, 0), abs=0.05)

@@ -24,7 +24,7 @@ def timed(case: Row, slices: float) -> Row:
 
 
 def efficiencies(cases: list[Row]) -> Row:
-    """Of two processes, round by round: their rate over twice that of one, and over that of one on all cores.
+    """The rate of two processes over twice that of one, and over that of one on all cores, round by round.
 
     A step of two has twice the slices of a step of one.
     """

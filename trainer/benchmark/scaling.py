@@ -75,7 +75,7 @@ class Measured(NamedTuple):
     save_every: int  # steps
 
     def on(self, assumed: Assumptions) -> "Measured":
-        """The same of the device that is assumed, where one is."""
+        """What the assumed device would do, where one is assumed, else the measured one."""
         slices = assumed.device_slices or self.slices
         rate = assumed.device_rate or self.slices / self.step_seconds
         return self._replace(slices=slices, step_seconds=slices / rate)
@@ -106,13 +106,13 @@ class Step(NamedTuple):
 
 
 def ring_seconds(processes: int, size: float, bandwidth: float, latency: float) -> float:
-    """Of adding up a buffer of some bytes over processes in a ring: 2 (n - 1) messages of an n-th each."""
+    """Seconds to add up some bytes over a ring of n processes: 2 (n - 1) messages of an n-th each."""
     messages = 2 * (processes - 1)
     return messages * (size / processes / bandwidth + latency)
 
 
 def exchange_seconds(processes: int, size: float, count: int, bandwidth: float, latency: float) -> float:
-    """Of so many exchanges of a step, which together have some bytes."""
+    """Seconds of the `count` exchanges of a step, which together have some bytes."""
     messages = 2 * (processes - 1)
     return ring_seconds(processes, size, bandwidth, latency) + (count - 1) * messages * latency
 

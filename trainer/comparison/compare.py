@@ -28,7 +28,7 @@ SCHEMA = 1
 
 
 class Request(NamedTuple):
-    """Of which data pictures are made."""
+    """Which data the pictures are made of."""
 
     data: Path | None  # validation volumes; None: those of the first run
     fname: str | None

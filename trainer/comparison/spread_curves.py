@@ -17,7 +17,7 @@ PARTS = {"in_phase": "-", "quadrature": ":"}
 
 
 class Tuning(NamedTuple):
-    """Of a run at an acceleration."""
+    """How a run tuned the spread of its samples at an acceleration."""
 
     title: str
     acceleration: int

@@ -45,7 +45,7 @@ class Calibrations(NamedTuple):
 
 
 def write_calibration(folder: Path, terms: dict[str, Any], found: Calibrations, data: str) -> Path:
-    """Into the run's folder."""
+    """Write calibration.json into the run's folder."""
     accelerations = {str(acceleration): each._asdict() for acceleration, each in found.accelerations.items()}
     content = {"schema": SCHEMA, **terms, **found._asdict(), "accelerations": accelerations, "data": data}
     path = folder / "calibration.json"

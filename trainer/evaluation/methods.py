@@ -39,7 +39,7 @@ def choose_weights(config: Config, process: Process) -> Weights:
 
 
 def weights_of_files(accelerations: Iterable[int], config: Config, process: Process) -> Weights:
-    """Alike at the accelerations of files to reconstruct, which may have any: the nearest weight serves.
+    """Weights of the config's methods for files to reconstruct, of any acceleration: the nearest serves.
 
     Without weights they are tuned if the config names training data; else `FALLBACK` serves.
     """

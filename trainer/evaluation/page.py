@@ -49,12 +49,12 @@ class Selection(NamedTuple):
     slices: int
 
     def views(self, result: Result, scores: list[Score]) -> list[View]:
-        """Of one volume at one acceleration: none, if the page does not show it."""
+        """What the page shows of one volume at one acceleration: nothing, unless it is selected."""
         return [_view(result, scores, self.slices)] if result.volume.fname in self.fnames else []
 
 
 def select_views(volumes: list[Volume], options: Validate) -> Selection:
-    """As many volumes as asked, alike of every acquisition and spread over its volumes."""
+    """Select as many volumes as asked, alike of every acquisition and spread over its volumes."""
     groups: dict[str, list[str]] = {}
     for volume in volumes:
         groups.setdefault(volume.acquisition, []).append(volume.fname)

@@ -9,7 +9,7 @@ from trainer.report.findings import mean_of
 
 
 def headline(records: list[Record]) -> dict[str, Any]:
-    """Of the first cascade against the zero-filled image, and of the first posterior sampler's texture."""
+    """The first cascade against the zero-filled image, and the first posterior sampler's texture."""
     sampled = [record for record in records if "posterior" in record.results]
     volumes = len({volume["fname"] for volume in records[0].results["volumes"]})
     return {

@@ -46,12 +46,12 @@ def training_table(records: list[Record]) -> list[list[str]]:
 
 
 def _slices_of_step(record: Record) -> int:
-    """Of all processes, as they were at last."""
+    """Slices of a step of all processes, as many as there were at last."""
     return record.config.data.batch_size * record.config.train.accumulate * record.world
 
 
 def _minutes(record: Record) -> float:
-    """Of stepping, by the logged rates; validation and saving are not in it."""
+    """Minutes of stepping, by the logged rates, without validation and saving."""
     seconds, before = 0.0, 0
     for line in record.history:
         if line["kind"] == "train":
