@@ -1,11 +1,11 @@
 """Every option once: its default, unit, range and one line of help."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-FEWEST_ROWS = 11  # of a crop: an SSIM of one pixel
+FEWEST_ROWS = 11  # of a crop: fastmri.volumes.SMALLEST_SIDE
 Filters = Annotated[list[Annotated[int, Field(ge=1, le=4096)]], Field(max_length=8)]
 
 
@@ -225,7 +225,8 @@ Model = Annotated[
 
 
 STOCHASTIC = ("generative", "generative_global")
-METHODS = ("zero_filled", "low_pass", "tv", "wavelet")  # those without training
+Method = Literal["zero_filled", "low_pass", "tv", "wavelet"]  # those without training
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 class Loss(Options):
@@ -359,7 +360,7 @@ class Validate(Options):
     learned: Annotated[Literal["disk", "download", "off"], BeforeValidator(_word)] = Field(
         "disk", description="LPIPS and DISTS beside them: if their weights are on disk, or may be downloaded"
     )
-    methods: list[Literal["zero_filled", "low_pass", "tv", "wavelet", "donor"]] = Field(
+    methods: list[Literal[Method, "donor"]] = Field(
         [], description="methods without training beside the model, in the command; zero_filled always is"
     )
     page_volumes: int = Field(

@@ -38,11 +38,8 @@ class LowPass(nn.Module):
         return Reconstruction(zero_filled(apply_mask(middle_slice(masked_kspace), center_columns(mask))))
 
 
-class TotalVariation(nn.Module):
-    """R is the l1 norm of differences to the next row and column (Block et al. 2007), by PDHG.
-
-    Primal-dual hybrid gradient: Chambolle and Pock 2011, J. Math. Imaging Vis. 40, algorithm 1.
-    """
+class CompressedSensing(nn.Module):
+    """The contract of models, of whatever solves a slice."""
 
     stochastic: Literal[False] = False
 
@@ -56,6 +53,17 @@ class TotalVariation(nn.Module):
         return Reconstruction(_slice_by_slice(self._solve, masked_kspace, mask))
 
     def _solve(self, data: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """The image of data (H, W) with mask (1, W): complex64 (H, W)."""
+        raise NotImplementedError
+
+
+class TotalVariation(CompressedSensing):
+    """R is the l1 norm of differences to the next row and column (Block et al. 2007), by PDHG.
+
+    Primal-dual hybrid gradient: Chambolle and Pock 2011, J. Math. Imaging Vis. 40, algorithm 1.
+    """
+
+    def _solve(self, data: np.ndarray, mask: np.ndarray) -> np.ndarray:
         from sigpy.linop import FiniteDifference
         from sigpy.prox import L1Reg
 
@@ -66,23 +74,12 @@ class TotalVariation(nn.Module):
         return _minimize(data, mask, self.iterations, proxg=regularizer, G=differences, **steps)
 
 
-class Wavelet(nn.Module):
+class Wavelet(CompressedSensing):
     """R is the l1 norm of Haar wavelet coefficients, by accelerated proximal gradient steps on moving grids.
 
     FISTA: Beck and Teboulle 2009, SIAM J. Imaging Sci. 2, eq. 4.1 to 4.3. On a fixed grid PSNR was about 1 dB
     lower at x4.
     """
-
-    stochastic: Literal[False] = False
-
-    def __init__(self, weight: float, iterations: int):
-        super().__init__()
-        self.weight, self.iterations = weight, iterations
-
-    def forward(
-        self, masked_kspace: Tensor, mask: Tensor, noise: Noise | None, scale: Tensor | None = None
-    ) -> Reconstruction:
-        return Reconstruction(_slice_by_slice(self._solve, masked_kspace, mask))
 
     def _solve(self, data: np.ndarray, mask: np.ndarray) -> np.ndarray:
         from sigpy import linop

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from custom_nn.wavelets import wavelets
+from fastmri.volumes import SMALLEST_SIDE
 
-KERNEL_SIZE = 11
+KERNEL_SIZE = SMALLEST_SIDE  # pixels: no image may be smaller
 WINDOW_SIGMA = 1.5  # pixels
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, finest scale first
 HEADROOM = 4.0  # predictions may exceed the truth's maximum: what is seen is [0, HEADROOM]

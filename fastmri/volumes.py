@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastmri.stored import Stored  # brings torch, which a file's description has no need of
 
 TARGET = "reconstruction_esc"  # reconstruction_rss has another contrast and is never the target here
-SMALLEST_SIDE = 11  # pixels: the window of the training loss
+SMALLEST_SIDE = 11  # pixels: the window of SSIM in the training loss
 READ_LATER = ("acceleration", "norm", "patient_id")  # attributes; read once here, lest they harm then
 LONGEST_LABEL = 64  # characters of an acquisition: it heads tables
 ACQUISITIONS = ("CORPD_FBK", "CORPDFS_FBK")  # proton density, without and with fat suppression

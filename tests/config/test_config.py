@@ -6,8 +6,11 @@ import pytest
 import yaml
 
 from config.load import config_sha256, dump_config, load_config, make_config, plain_config
-from config.schema import Config
+from config.schema import FEWEST_ROWS, METHODS, Adversarial, Config
+from custom_nn.models import UNTRAINED
+from fastmri.volumes import SMALLEST_SIDE
 from tests.conftest import ROOT
+from trainer.adversary import make_discriminator
 
 CONFIGS = sorted((ROOT / "config").glob("*.yaml"))
 
@@ -212,3 +215,11 @@ def test_results_from_before_an_option_are_of_the_same_options():
         assert config_sha256(make_config({}, [harmless])) == plain
     for other in ("train.accumulate=2", "train.bf16_gradients=true", "train.lr=0.5"):
         assert config_sha256(make_config({}, [other])) != plain
+
+
+def test_what_the_schema_knows_of_other_packages_is_theirs():
+    """It imports none of them, so that a wrong option is told at once."""
+    assert FEWEST_ROWS == SMALLEST_SIDE
+    assert set(METHODS) == set(UNTRAINED)
+    options = Adversarial(filters=[4, 8, 16])
+    assert make_discriminator(options).smallest_side == options.smallest_side

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 from tabulate import tabulate
 
-from trainer.comparison.records import UNTRAINED, Record, volume_scores
+from trainer.comparison.records import REFERENCES, Record, volume_scores
 from trainer.evaluation.intervals import LEVEL, bootstrap_interval
 
 METRICS = ("psnr", "ssim")
@@ -68,7 +68,7 @@ def compare_records(records: list[Record]) -> list[Difference]:
 def _methods(record: Record) -> list[str]:
     """What the run itself makes of the data, in the order of its table."""
     found = dict.fromkeys(v["method"] for v in record.results["volumes"])
-    return [method for method in found if method not in UNTRAINED]
+    return [method for method in found if method not in REFERENCES]
 
 
 def _compare(one: Record, other: Record, pairs: list[tuple[str, str]]) -> list[Difference]:

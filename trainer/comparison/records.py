@@ -15,7 +15,7 @@ from trainer.evaluation.figures import method_title
 from trainer.evaluation.validate import load_run
 from trainer.lines import read_history
 
-UNTRAINED = (*METHODS, "donor")
+REFERENCES = (*METHODS, "donor")  # methods that are no run's own
 Row = dict[str, Any]  # of metrics.json, over all acquisitions
 Rows = dict[str, dict[int, Row]]  # by a method, or its title, and by acceleration
 SAME_ZERO_FILLED = 0.01  # dB between machines; other data or masks differ by more
@@ -72,7 +72,7 @@ class Record(NamedTuple):
 
     def title(self, method: str) -> str:
         """A method of this run as figures and tables call it."""
-        if method in UNTRAINED:
+        if method in REFERENCES:
             return method_title(method)
         return self.label if method == "model" else f"{self.label}, {method_title(method)}"
 
