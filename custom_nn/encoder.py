@@ -3,7 +3,9 @@
 torchvision is imported where it is used: that takes nearly as long as torch, and most models need none of it.
 """
 
+import struct
 from pathlib import Path
+from pickle import PickleError
 from urllib.error import URLError
 
 import torch
@@ -13,6 +15,10 @@ from custom_nn.layers import to_channels
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOBILENET_FEATURES = 1280
+NO_STATE = (  # what torch's unpickler raises of other content
+    *(OSError, EOFError, RuntimeError, PickleError, struct.error, AssertionError),
+    *(ArithmeticError, AttributeError, LookupError, TypeError, ValueError),
+)
 
 
 class MobileNetEncoder(nn.Module):
@@ -88,7 +94,7 @@ def pretrained_mobilenet(weights: str, option: str) -> dict[str, Tensor]:
     else:
         try:
             state = torch.load(Path(weights).expanduser(), map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever the unpickler makes of other content
+        except NO_STATE as error:
             raise ValueError(f"{option}: {weights} can't be read ({type(error).__name__})") from None
     return _checked(f"{option}: {weights}", state)
 

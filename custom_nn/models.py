@@ -1,9 +1,11 @@
 """The models by name."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from custom_nn.adaptive_cs_net import AdaptiveCSNet
-from custom_nn.classical import LowPass, TotalVariation, Wavelet
+from custom_nn.classical import CompressedSensing, LowPass, total_variation, wavelet
 from custom_nn.generative import Generative
 from custom_nn.generative_global import GenerativeGlobal
 from custom_nn.model import ZeroFilled
@@ -11,16 +13,16 @@ from custom_nn.pix2pix import Pix2Pix
 from custom_nn.unet import UNet
 
 Trained = AdaptiveCSNet | Generative | GenerativeGlobal | Pix2Pix | UNet
-Untrained = ZeroFilled | LowPass | TotalVariation | Wavelet
+Untrained = ZeroFilled | LowPass | CompressedSensing
 
 TRAINED: dict[str, type[Trained]] = {
     model.name: model for model in (AdaptiveCSNet, Generative, GenerativeGlobal, Pix2Pix, UNet)
 }
-UNTRAINED: dict[str, type[Untrained]] = {
+UNTRAINED: dict[str, Callable[..., Untrained]] = {
     "zero_filled": ZeroFilled,
     "low_pass": LowPass,
-    "tv": TotalVariation,
-    "wavelet": Wavelet,
+    "tv": partial(CompressedSensing, total_variation),
+    "wavelet": partial(CompressedSensing, wavelet),
 }
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from config.load import make_config, plain_config
 from config.schema import STOCHASTIC, Config
 from custom_nn.gains import BandGains, BandTable
-from custom_nn.generative import Generative
 from custom_nn.models import Trained, build_model
 from fastmri.atomic import replacing
 from trainer.band_tables import is_whole, starting_tables
@@ -98,7 +97,7 @@ def load(path: Path) -> Checkpoint:
         packed = io.BytesIO(read_sealed(path))
         content = torch.load(packed, map_location="cpu", weights_only=True)
         schema = content["versions"]["schema"]
-        known = OLDER if content["config"]["model"]["name"] != Generative.name else ()
+        known = OLDER if content["config"]["model"]["name"] != "generative" else ()
         state = {name: content[name] for name in STATES}
         state |= {name: value for name, value in content.items() if name.startswith("discriminator")}
         if not all(isinstance(part, dict) for part in (content["config"], *state.values())):
@@ -160,8 +159,8 @@ def load_model(checkpoint: Checkpoint, config: Config, device: torch.device) -> 
 
 
 def set_gains(model: Trained, gains: BandTable, means: BandTable) -> None:
-    """Of a texture's bands; factors of 1 cost nothing."""
-    if isinstance(model, Generative):
+    """Set the factors of a generative model's texture bands; where all are 1, none, which costs nothing."""
+    if model.name == "generative":
         tuned = (torch.tensor([*gains.values(), *means.values()]) != 1).any()
         model.gains = BandGains(gains, means).to(next(model.parameters()).device) if tuned else None
 

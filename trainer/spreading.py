@@ -16,6 +16,7 @@ from torch import nn
 from config.schema import Config
 from custom_nn.gains import BandTable
 from custom_nn.generative import Generative
+from custom_nn.models import Trained
 from fastmri.posterior import law, spread_ratio
 from fastmri.slices import SliceBatch
 from trainer.checkpoint import set_gains
@@ -72,16 +73,21 @@ def tune_step(
         history.write(state.step, "tune", _gap_figures(gaps) | _figures("beta", state.betas))
 
 
-def drawing(model: nn.Module, config: Config, again: bool = False) -> Draw:
-    """The samples that are measured; `again`: of the same batches, again and again, with other gains."""
-    if again and isinstance(model, Generative) and not model.redraws:
-        return KeptDraws(model, config.seed, drawn_samples(config))
+def drawing(model: nn.Module, config: Config) -> Draw:
+    """The samples that are measured."""
     return partial(evaluation_draws, model, seed=config.seed, samples=drawn_samples(config))
 
 
-def unsettled(model: nn.Module) -> bool:
+def drawing_again(model: Generative, config: Config) -> Draw:
+    """The samples of the same batches, again and again, with other gains: decoded once, where that serves."""
+    if model.redraws:
+        return drawing(model, config)
+    return KeptDraws(model, config.seed, drawn_samples(config))
+
+
+def unsettled(model: Trained) -> bool:
     """Whether its samples could be made to obey the law, and were not."""
-    return isinstance(model, Generative) and model.gains is None
+    return model.name == "generative" and model.gains is None
 
 
 def settle_step(
@@ -91,18 +97,18 @@ def settle_step(
 
     As far as they can.
     """
-    wanted = config.loss.posterior and config.loss.gain_rate
-    if not (wanted and isinstance(state.average, Generative)):
+    model = state.average
+    if not (config.loss.posterior and config.loss.gain_rate) or model.name != "generative":
         return  # nothing would come of it
     logger.info("settling how much samples differ, in {} passes over {} batches", SETTLING + 2, len(batches))
-    draw = drawing(state.average, config, again=True)
-    set_gains(state.average, {}, {})
+    draw = drawing_again(model, config)
+    set_gains(model, {}, {})
     state.means = measure_means(draw, batches, config, process)
-    set_gains(state.average, state.gains, state.means)
+    set_gains(model, state.gains, state.means)
     gaps, levels = measure_gaps(draw, batches, config, process), dict.fromkeys(state.gains, 1.0)
     for _ in range(SETTLING):
         tune_gains(state.gains, levels, gaps, config)
-        set_gains(state.average, state.gains, state.means)
+        set_gains(model, state.gains, state.means)
         gaps = measure_gaps(draw, batches, config, process)
     if history is not None:
         tables = _figures("gain", state.gains) | _figures("mean", state.means)
