@@ -46,12 +46,13 @@ class CompressedSensing(nn.Module):
 
     def __init__(self, solve: Solve, weight: float, iterations: int):
         super().__init__()
-        self.solve = partial(solve, weight=weight, iterations=iterations)
+        self.solve, self.weight, self.iterations = solve, weight, iterations
 
     def forward(
         self, masked_kspace: Tensor, mask: Tensor, noise: Noise | None, scale: Tensor | None = None
     ) -> Reconstruction:
-        return Reconstruction(_slice_by_slice(self.solve, masked_kspace, mask))
+        solve = partial(self.solve, weight=self.weight, iterations=self.iterations)
+        return Reconstruction(_slice_by_slice(solve, masked_kspace, mask))
 
 
 def total_variation(data: np.ndarray, mask: np.ndarray, weight: float, iterations: int) -> np.ndarray:
