@@ -5,10 +5,10 @@ import os
 import shutil
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from config.load import make_config, plain_config
@@ -35,6 +35,8 @@ class Progress(NamedTuple):
     betas: BandTable  # weights of the standard deviation's rewards
     gains: BandTable  # of the texture's spread in evaluation
     means: BandTable  # of its mean
+    # what has a default is not in checkpoints from before it was kept
+    bad_steps: Annotated[int, Field(ge=0)] = 0  # that were not finite, of the first process
 
 
 class Checkpoint(NamedTuple):
@@ -114,7 +116,8 @@ def load(path: Path) -> Checkpoint:
     try:
         config = make_config(content["config"])
         content |= {} if schema == SCHEMA else starting_tables(config)._asdict()
-        progress = TypeAdapter(Progress).validate_python([content.get(name) for name in Progress._fields])
+        told = Progress._field_defaults | content
+        progress = TypeAdapter(Progress).validate_python([told.get(name) for name in Progress._fields])
     except ValidationError as error:
         place = error.errors()[0]["loc"][0]
         wrong = Progress._fields[place] if isinstance(place, int) else place

@@ -63,7 +63,7 @@ class State:
     batches: int = 0  # of all processes together
     validated: int = 0  # the last step that was validated
     best: float | None = None  # highest score of a validation
-    bad_steps: int = 0  # of this process, since it started
+    bad_steps: int = 0  # of this process; before it was taken up, of the first
 
     def _parts(self) -> dict[str, nn.Module | Optimizer]:
         """Whatever has a state dict, by its name in a checkpoint."""
@@ -82,7 +82,7 @@ class State:
 
     def progress(self) -> checkpoint.Progress:
         done = (self.step, self.batches, self.validated, self.best, self.world)
-        return checkpoint.Progress(*done, self.betas, self.gains, self.means)
+        return checkpoint.Progress(*done, self.betas, self.gains, self.means, self.bad_steps)
 
     def advance(self, batches: int) -> None:
         """One step of so many batches of each process is done."""
@@ -95,9 +95,11 @@ class State:
                 part.load_state_dict(found.state[name])
         except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(f"the checkpoint's {name} doesn't fit the run's options ({error})") from None
-        self.step, batches, self.validated, self.best, world, *tables = found.progress
-        self.betas, self.gains, self.means = tables
-        self.batches = self.step * world if batches is None else batches
+        done = found.progress
+        self.step, self.validated, self.best = done.step, done.validated, done.best
+        self.batches = done.step * done.world if done.batches is None else done.batches
+        self.betas, self.gains, self.means = done.betas, done.gains, done.means
+        self.bad_steps = done.bad_steps
         checkpoint.set_gains(self.average, self.gains, self.means)
 
     def unsettle(self, config: Config) -> None:

@@ -357,6 +357,27 @@ def test_steps_that_are_not_finite_may_be_left_out(config, spoilt, tmp_path, cap
     assert train(config, tmp_path / "again", *options, "train.max_bad_steps=0") == 2
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_steps_that_were_not_finite_count_when_the_run_is_taken_up(
+    config, spoilt, tmp_path, monkeypatch, capsys, told
+):
+    """Each epoch of six steps has one, of which there may be two; a checkpoint of before tells of none."""
+    run, path = tmp_path / "run", tmp_path / "run" / "checkpoints" / "last.pt"
+    options = [f"data.path={spoilt}", "data.batch_size=1", "train.max_bad_steps=2"]
+    options += ["train.steps=18", "train.validate_every=18", "train.log_every=6"]
+    stop_after(6, monkeypatch)
+    assert train(config, run, *options) == STOPPED
+    monkeypatch.undo()
+    assert "left out, as 1 of 2 steps that may be" in capsys.readouterr().err
+    assert checkpoint.load(path).progress.bad_steps == 1
+    if not told:
+        content = torch.load(path, weights_only=True)
+        del content["bad_steps"]
+        torch.save(content, path)
+    assert train(config, run, *options) == (2 if told else 0)
+    assert f"left out, as {1 + told} of 2 steps that may be" in capsys.readouterr().err
+
+
 def test_a_step_whose_discriminator_is_not_finite_is_told_and_changes_no_network(config, tmp_path, capsys):
     adversary = [
         "adversarial.weight=0.1",
