@@ -18,10 +18,12 @@ from custom_nn.models import Trained, build_model
 from fastmri.atomic import replacing
 from trainer.band_tables import is_whole, starting_tables
 from trainer.seal import read_sealed, seal
+from trainer.seen import Seen
 
 SCHEMA = 9
 OLDER = (2, 3, 4, 5, 6, 7, 8)  # textures were drawn otherwise; tables differed, which without one say nothing
 STATES = ("model", "ema", "optimizer")
+UNTOLD: dict[str, Any] = {"bad_steps": 0, "seen": {}}  # of checkpoints from before they were kept
 
 
 class Progress(NamedTuple):
@@ -35,8 +37,8 @@ class Progress(NamedTuple):
     betas: BandTable  # weights of the standard deviation's rewards
     gains: BandTable  # of the texture's spread in evaluation
     means: BandTable  # of its mean
-    # what has a default is not in checkpoints from before it was kept
-    bad_steps: Annotated[int, Field(ge=0)] = 0  # that were not finite, of the first process
+    bad_steps: Annotated[int, Field(ge=0)]  # that were not finite, of the first process
+    seen: Seen  # volumes that it was trained on, and validated on meanwhile
 
 
 class Checkpoint(NamedTuple):
@@ -116,7 +118,7 @@ def load(path: Path) -> Checkpoint:
     try:
         config = make_config(content["config"])
         content |= {} if schema == SCHEMA else starting_tables(config)._asdict()
-        told = Progress._field_defaults | content
+        told = UNTOLD | content
         progress = TypeAdapter(Progress).validate_python([told.get(name) for name in Progress._fields])
     except ValidationError as error:
         place = error.errors()[0]["loc"][0]

@@ -27,6 +27,7 @@ from trainer.milestones import due, log_losses, save_last, validate_step, valida
 from trainer.planning.announce import announce
 from trainer.pretrained import mobilenet_features, resolve_baseline
 from trainer.recent import Recent
+from trainer.seen import see
 from trainer.signals import stop_signals
 from trainer.spreading import settle_step, tune_step, unsettled
 from trainer.state import State, make_state, newest, resume, saved
@@ -42,12 +43,13 @@ def train(config: Config, out: Path, process: Process) -> int:
     with prepared(out) if process.main else nullcontext():
         gather([], process)  # nobody reads a checkpoint before the directory is ours
         config, state = take_up(config, out, process)
+        seen = val_volumes[: config.train.validate_volumes]
         if process.main:
             write_config(config, out)
+            state.seen = see(state.seen, {"train": train_volumes, "val": seen}, state.step)
         announce(state, config, train_volumes, val_volumes, process)
         if state.step >= config.train.steps and not validation_due(state, config):
             return 0
-        seen = val_volumes[: config.train.validate_volumes]
         with cached([*train_volumes, *seen], config, process) as kept:
             count = len(train_volumes)
             return run(state, config, out, kept[:count], kept[count:], process)

@@ -1,7 +1,7 @@
 """What training changes, and how it is taken up again."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from trainer.distributed import Process, gather
 from trainer.gradients import BatchGradients
 from trainer.optimizer import make_optimizer
 from trainer.pretrained import load_pretrained
+from trainer.seen import Seen
 
-# groups and options that a resumed run may set anew, because they change no weight
+# groups and options that a resumed run may set anew; these change no weight
 MAY_CHANGE: tuple[str, ...] = (
     "device",
     "validate",
@@ -30,18 +31,16 @@ MAY_CHANGE: tuple[str, ...] = (
     "data.cache",  # but not its dtype
     "data.cache_dir",
     "data.scan_cache",
-    "data.path",
-    "data.train",
-    "data.val",
-)
-MAY_CHANGE += ("train.validate_every", "train.save_every", "train.log_every")
-MAY_CHANGE += (
+    "train.validate_every",
+    "train.save_every",
+    "train.log_every",
     "train.keep",
     "train.max_bad_steps",
     "train.compile",
     "train.cuda_graphs",
     "train.checkpoint_blocks",
 )
+MAY_CHANGE += ("data.path", "data.train", "data.val")  # data may move; told if volumes are others then
 MAY_CHANGE += ("train.accumulate",)  # told if a step has another number of slices then
 MAY_CHANGE += ("model.redraws",)  # gains are settled anew then
 
@@ -64,6 +63,7 @@ class State:
     validated: int = 0  # the last step that was validated
     best: float | None = None  # highest score of a validation
     bad_steps: int = 0  # of this process; before it was taken up, of the first
+    seen: Seen = field(default_factory=dict)  # in the first process, which saves it
 
     def _parts(self) -> dict[str, nn.Module | Optimizer]:
         """Whatever has a state dict, by its name in a checkpoint."""
@@ -82,7 +82,8 @@ class State:
 
     def progress(self) -> checkpoint.Progress:
         done = (self.step, self.batches, self.validated, self.best, self.world)
-        return checkpoint.Progress(*done, self.betas, self.gains, self.means, self.bad_steps)
+        tables = (self.betas, self.gains, self.means)
+        return checkpoint.Progress(*done, *tables, self.bad_steps, self.seen)
 
     def advance(self, batches: int) -> None:
         """One step of so many batches of each process is done."""
@@ -99,7 +100,7 @@ class State:
         self.step, self.validated, self.best = done.step, done.validated, done.best
         self.batches = done.step * done.world if done.batches is None else done.batches
         self.betas, self.gains, self.means = done.betas, done.gains, done.means
-        self.bad_steps = done.bad_steps
+        self.bad_steps, self.seen = done.bad_steps, done.seen
         checkpoint.set_gains(self.average, self.gains, self.means)
 
     def unsettle(self, config: Config) -> None:

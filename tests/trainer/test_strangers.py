@@ -86,6 +86,8 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused(stranger, capsys):
         ({"step": "later"}, "not a checkpoint of this program (step is of another kind)"),
         ({"bad_steps": -1}, "(bad_steps is of another kind)"),
         ({"bad_steps": "few"}, "(bad_steps is of another kind)"),
+        ({"seen": {"train": ["file1.h5"]}}, "(seen is of another kind)"),
+        ({"seen": {"train": {"file1.h5": True}}}, "(seen is of another kind)"),
         ({"betas": {4: ["x"]}}, "(betas is of another kind)"),
         ({"gains": {4: [[1.0, 1.0]] * 2}}, "(its gains are not of its bands)"),
         ({"gains": {4: [[1.0]]}}, "(its gains are not of its bands)"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,10 @@ from main import main
 from tests.conftest import ROOT, write_tiny_volume
 from tests.trainer.conftest import write_config
 from tests.trainer.processes import begin
+from trainer import checkpoint
 from trainer.checkpoint import make_model
+from trainer.data import find_volumes
+from trainer.evaluation.known import known
 
 STOPPED = 128 + signal.SIGTERM
 
@@ -166,6 +170,63 @@ def test_a_resume_with_other_options_names_them(config, tmp_path, capsys):
     assert main(["train", str(config), "train.steps=1", "train.lr=0.5", "--out", str(run)]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert "train.lr: 0.001 -> 0.5" in error
+
+
+@pytest.fixture
+def stopped(config, tmp_path, monkeypatch):
+    """A run that was stopped after 2 of its 6 steps."""
+    stop_after(2, monkeypatch)
+    assert main(["train", str(config), "--out", str(tmp_path / "run")]) == STOPPED
+    monkeypatch.undo()
+    torch.set_num_threads(1)
+    return tmp_path / "run"
+
+
+def test_data_that_moved_are_resumed_without_a_word(config, stopped, tiny_data, tmp_path, capsys):
+    moved = tmp_path / "moved"
+    shutil.copytree(tiny_data / "singlecoil_train", moved / "train")
+    shutil.copytree(tiny_data / "singlecoil_val", moved / "val")
+    options = [f"data.train={moved / 'train'}", f"data.val={moved / 'val'}"]
+    assert main(["train", str(config), *options, "--out", str(stopped)]) == 0
+    assert "other volumes" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_resume_with_other_volumes_is_told_once_and_the_first_stay_known(
+    config, stopped, tiny_data, tmp_path, part, capsys
+):
+    other, first = tmp_path / "other", load_config(config)
+    shutil.copytree(tiny_data / f"singlecoil_{part}", other)
+    min(other.iterdir()).unlink()
+    for k in range(2):
+        write_tiny_volume(other / f"new{k}.h5", seed=30 + k)
+    write_tiny_volume(max(other.glob("file*")), seed=40)  # another by the same name
+    options = [f"data.{part}={other}", "--out", str(stopped)]
+    done = {"train": "trained", "val": "validated"}[part]
+    told = f"{done} on other volumes until step 2: 2 of 3 are gone, 3 are new\n"
+    for times in (1, 0):
+        assert main(["train", str(config), *options]) == 0
+        error = capsys.readouterr().err
+        assert (error.count("other volumes"), error.count(told)) == (times, times)
+    assert told in (stopped / "train.log").read_text()
+    found = checkpoint.load(stopped / "checkpoints" / "last.pt")
+    volumes = find_volumes(first, part)
+    for seen, count in ((found.progress.seen, 3), ({}, 1)):
+        assert len(known(volumes, found.config, seen)) == count
+    for path in (stopped / "checkpoints").iterdir():
+        assert not any(volume.fname.encode() in path.read_bytes() for volume in volumes)
+
+
+def test_a_checkpoint_that_does_not_tell_its_volumes_is_taken_up(config, stopped, tmp_path, capsys):
+    path = stopped / "checkpoints" / "last.pt"
+    content = torch.load(path, weights_only=True)
+    del content["seen"]
+    torch.save(content, path)
+    write_tiny_volume(tmp_path / "other" / "file1.h5")
+    other = f"data.train={tmp_path / 'other'}"
+    assert main(["train", str(config), other, "--out", str(stopped)]) == 0
+    assert "other volumes" not in capsys.readouterr().err
+    assert len(checkpoint.load(path).progress.seen["train"]) == 1
 
 
 ENDLESS = ["train.steps=100000", "train.validate_every=100000", "data.num_workers=1"]

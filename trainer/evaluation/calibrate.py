@@ -21,8 +21,8 @@ from trainer.evaluation.validate import Run, trained_config
 def calibrate_run(run: Run, process: Process) -> Path:
     """Calibrate a run's samples on its config's validation volumes; gives the file that was written.
 
-    The volumes must be held out: used neither in training nor to choose betas or a checkpoint. Those that the
-    run's own data hold are told.
+    The volumes must be held out: used neither in training nor to choose betas or a checkpoint. Those
+    that were are told.
     """
     config, level = run.config, run.config.validation.level
     if not run.stochastic or config.draws < 2:
@@ -51,8 +51,8 @@ def calibrate_run(run: Run, process: Process) -> Path:
 
 
 def _tell_known(volumes: list[Volume], run: Run) -> None:
-    """Warn of volumes that the run was trained, tuned or chosen by, where its data are still there."""
-    used = known(volumes, trained_config(run.trained))
+    """Warn of volumes that the run was trained, tuned or chosen by."""
+    used = known(volumes, trained_config(run.trained), run.trained.progress.seen)
     if used:
         logger.warning(
             "{} of {} volumes were trained, tuned or chosen by ({}): for others, intervals may be too narrow",

@@ -6,13 +6,18 @@ from config.schema import Config
 from fastmri.volumes import Volume
 from trainer.data import find_volumes
 from trainer.gaps import tuning_places
+from trainer.seen import Seen, digest
 
 SPEAKING = ("fastmri.scan", "trainer.data")
 
 
-def known(volumes: list[Volume], config: Config) -> list[str]:
-    """Those that a run was trained, tuned or chosen by, as far as its data are still where they were."""
-    return _shared(volumes, [*_found(config, "train"), *_found(config, "val")])
+def known(volumes: list[Volume], config: Config, seen: Seen) -> list[str]:
+    """Those that a run was ever trained, tuned or chosen by, as its checkpoint tells.
+
+    Beside them, for checkpoints that tell of none, what its config names and is still where it was.
+    """
+    found = {digest(volume) for part in ("train", "val") for volume in _found(config, part)}
+    return _shared(volumes, found.union(*seen.values()))
 
 
 def tuned_by(volumes: list[Volume], config: Config) -> list[str]:
@@ -20,7 +25,7 @@ def tuned_by(volumes: list[Volume], config: Config) -> list[str]:
     if not config.loss.posterior:
         return []
     seen = _found(config, "val")[: config.train.validate_volumes]
-    return _shared(volumes, [seen[k] for k in tuning_places(config, seen)])
+    return _shared(volumes, {digest(seen[k]) for k in tuning_places(config, seen)})
 
 
 def _found(config: Config, part: str) -> list[Volume]:
@@ -36,7 +41,6 @@ def _found(config: Config, part: str) -> list[Volume]:
             logger.enable(module)
 
 
-def _shared(volumes: list[Volume], seen: list[Volume]) -> list[str]:
-    """Names, of volumes whose targets have the same maximum as well."""
-    names = {(volume.fname, volume.target_maximum) for volume in seen}
-    return [volume.fname for volume in volumes if (volume.fname, volume.target_maximum) in names]
+def _shared(volumes: list[Volume], digests: set[str]) -> list[str]:
+    """Names of the volumes that are among these."""
+    return [volume.fname for volume in volumes if digest(volume) in digests]
