@@ -405,9 +405,10 @@ def test_figures_of_another_step_or_model_are_refused_and_of_an_older_program_ta
 
 def test_validation_under_other_options_than_the_model_s_is_compared(copied):
     options = ["validate.samples=2", "data.num_workers=1", "device=auto"]
+    options += ["--out", str(copied / "validate")]
     assert main(["validate", str(copied), *options]) == 0
     assert read_records([copied], CPU)[0].results["posterior"][0]["psnr"].keys() == {"1", "2"}
-    turned = ["model.amplitude=0.5", *options, "--out", str(copied / "validate")]
+    turned = ["model.amplitude=0.5", *options]
     assert main(["validate", str(copied), *turned]) == 0
     with pytest.raises(ValueError, match=r"metrics\.json: is of amplitude 0\.5, the run of 1\.0"):
         read_records([copied], CPU)

@@ -20,7 +20,8 @@ from trainer.evaluation.tuning import tune_weights, tuning_batches
 CPU = Process(torch.device("cpu"))
 QUICK = ["device=cpu", "data.num_workers=0", "data.scan_cache=null", "classical.iterations=10"]
 TUNE = [*QUICK, "classical.tune_slices=2", "masks.accelerations=[4]"]
-KEYS = {"schema", "data", "config_sha256", "masks", "rows", "volumes", "missing", "spectra"}
+KEYS = {"schema", "config_sha256", "data", "acquisitions", "masks", "samples", "seed"}
+KEYS |= {"rows", "volumes", "missing", "spectra"}
 
 
 def metrics(folder) -> dict:

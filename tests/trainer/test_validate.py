@@ -144,6 +144,67 @@ def test_only_the_best_as_it_was_trained_takes_the_place_of_the_runs_results(
         assert load_run(generative_run, [f"model.amplitude={value}"]).default_out == generative_run / folder
 
 
+@pytest.fixture
+def validated(tiny_run, tmp_path):
+    """A run that was validated by its own options, and results as it left them."""
+    run = shutil.copytree(tiny_run, tmp_path / "run", ignore=shutil.ignore_patterns("validate"))
+    assert main(["validate", str(run)]) == 0
+    return run
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ("data.val=nowhere", "data"),  # which is not even looked for
+        ("data.acquisitions=[CORPD_FBK]", "acquisitions"),
+        ("masks.accelerations=[8]", "masks.accelerations"),
+        ("masks.kind=equispaced", "masks.kind"),
+        ("seed=1", "seed"),
+    ],
+)
+def test_results_of_other_data_or_options_are_not_replaced_unasked(validated, option, name, capsys):
+    folder = validated / "validate"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert main(["validate", str(validated), option]) == 2
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+    assert error.startswith(f"error: {folder}: holds results under other options ({name}: ")
+    assert error.endswith(f"); --out DIR writes elsewhere, --out {folder} replaces them")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_results_are_replaced_where_that_is_asked_for_or_they_are_alike(validated, tiny_data):
+    run, place = str(validated), ["--out", str(validated / "validate")]
+    alike = [f"data.val={tiny_data}/../{tiny_data.name}/singlecoil_val", "validate.methods=[low_pass]"]
+    less = "masks.accelerations=[8]"
+    for options in (alike, [less, *place], [less], []):  # the last are its own
+        assert main(["validate", run, *options]) == 0
+    found = metrics(validated / "validate")
+    assert found["masks"]["accelerations"] == [4, 8]
+    assert (found["samples"], found["seed"], found["acquisitions"]) == (1, 0, None)
+
+
+@pytest.mark.parametrize("content", ["", "[1]", '{"masks": null}', '{"data": 3}', "of before"])
+def test_what_lies_there_of_an_older_program_or_of_none(validated, content, capsys):
+    path = validated / "validate" / "metrics.json"
+    if content == "of before":
+        older = metrics(path.parent)
+        for name in ("acquisitions", "samples", "seed"):
+            del older[name]
+        content = json.dumps(older)
+    path.write_text(content)
+    refused = content in ('{"masks": null}', '{"data": 3}')
+    assert main(["validate", str(validated), "validate.methods=[low_pass]"]) == (2 if refused else 0)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_another_number_of_samples_is_another_result(generative_run, tmp_path, capsys):
+    run = shutil.copytree(generative_run, tmp_path / "run", ignore=shutil.ignore_patterns("validate"))
+    less = ["validate", str(run), "masks.accelerations=[4]"]
+    for samples, code in ((2, 0), (2, 0), (3, 2)):
+        assert main([*less, f"validate.samples={samples}"]) == code
+    assert "(samples: 2 -> 3)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", ["train.steps=7", "loss.l1=3", "adversarial.weight=1"])
 def test_options_that_nothing_depends_on_any_more_are_refused(tiny_run, option, capsys):
     assert main(["validate", str(tiny_run), option]) == 2

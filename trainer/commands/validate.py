@@ -19,7 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_overrides(parser, "validate.samples=4")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="where results go (RUN/validate, or runs/METHOD/validate)"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where results go (RUN/validate, or runs/METHOD/validate). Without it, options a.b=value "
+        "never replace results of other data, acquisitions, masks, samples or seed",
     )
     parser.add_argument(
         "--html",

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from config.load import config_sha256, plain_config
+from config.load import config_sha256
 from config.schema import Config
 from fastmri.atomic import replacing
 from fastmri.frechet import frechet_distance, frechet_distances
 from fastmri.posterior import law
 from fastmri.spectrum import Texture
 from trainer.evaluation.calibration import Calibrations
+from trainer.evaluation.conditions import conditions
 from trainer.evaluation.evaluate import Evaluation
 from trainer.evaluation.intervals import bootstrap_interval, bootstrap_weights, percentile_interval
 from trainer.evaluation.reliability import reliability_rows
@@ -23,14 +24,13 @@ from trainer.evaluation.trust import Trust, bounds_held, coverage
 SCHEMA = 1
 
 
-def summarize(evaluation: Evaluation, config: Config, data: Path) -> dict[str, Any]:
+def summarize(evaluation: Evaluation, config: Config) -> dict[str, Any]:
     """The content of metrics.json: rows per method, acceleration and acquisition; volumes one by one."""
     scores = evaluation.scores
     summary = {
         "schema": SCHEMA,
-        "data": str(data),
         "config_sha256": config_sha256(config),
-        "masks": plain_config(config)["masks"],
+        **conditions(config),
         "rows": rows(scores),
         "volumes": [_volume(score) for score in scores],
         "spectra": _spectra(scores),

@@ -13,6 +13,7 @@ from trainer.cache import cached
 from trainer.data import data_folder, find_volumes
 from trainer.distributed import Process
 from trainer.evaluation.calibration import Calibrations, calibration_terms, read_calibration
+from trainer.evaluation.conditions import refuse_others
 from trainer.evaluation.donor import choose_donors
 from trainer.evaluation.evaluate import Evaluation, evaluate
 from trainer.evaluation.figures import draw_panels
@@ -128,9 +129,12 @@ def _knobs(model: dict) -> dict:
 def validate(run: Run, out: Path | None, process: Process, html: Path | None = None) -> dict[str, Any]:
     """Score a run's model and methods; writes metrics.json, metrics.csv and pictures; gives the first.
 
-    With `html`, a folder, also a page to look through the pictures.
+    With `html`, a folder, also a page to look through the pictures. Without `out` results under other options
+    are replaced by those under the run's own alone, else it raises ValueError.
     """
-    config = run.config
+    config, trained = run.config, trained_config(run.found) if run.found else None
+    if out is None and config != trained:
+        refuse_others(run.default_out, config)
     volumes = find_volumes(config, "val")
     for folder in [*([html] if html else []), out or run.default_out]:
         writable_folder(folder, make=False)  # what is wrong is told before the work, and nothing left behind
@@ -139,7 +143,7 @@ def validate(run: Run, out: Path | None, process: Process, html: Path | None = N
     model = checkpoint.load_model(run.found, config, process.device) if run.found else None
     weights = choose_weights(config, process)
     folder = data_folder(config, "val")
-    known = tuned_by(volumes, trained_config(run.found)) if run.found else []
+    known = tuned_by(volumes, trained) if trained else []
     logger.info("{}{}: {} volumes of {} on {}", run.path, run.step, len(volumes), folder, process.device)
     if known:
         logger.info(
@@ -152,7 +156,7 @@ def validate(run: Run, out: Path | None, process: Process, html: Path | None = N
     with cached(volumes, config, process) as kept:
         evaluation = evaluate(model, kept, config, process, methods, perceptual, page)
     logger.info("{:.4f} s per slice{}", evaluation.seconds_per_slice, " and sample" * (config.draws > 1))
-    summary = summarize(evaluation, config, folder) | describe(weights, config)
+    summary = summarize(evaluation, config) | describe(weights, config)
     summary |= checkpoint.evaluated(run.found, config) if run.found else {}
     if known:
         summary["tuned_by"] = known
