@@ -22,6 +22,7 @@ from trainer import checkpoint
 from trainer.data import find_volumes
 from trainer.distributed import Process
 from trainer.evaluation import evaluate as evaluating
+from trainer.evaluation.judgement import BESIDE
 from trainer.evaluation.validate import load_run
 
 ALL = "validate.perceptual=true"
@@ -225,8 +226,11 @@ def test_files_that_cannot_be_scored_are_left_out(results, tiny_run, tiny_data, 
     assert metrics(tmp_path / "o")["rows"] == metrics(results)["rows"]
 
 
-@pytest.mark.parametrize("value", [float("nan"), 0])
-def test_a_volume_that_cannot_be_scored_is_named(tiny_run, tiny_data, tmp_path, capsys, value):
+@pytest.mark.parametrize(("value", "threads"), [(float("nan"), 0), (0, 0), (0, 2)])
+def test_a_volume_that_cannot_be_scored_is_named(
+    tiny_run, tiny_data, tmp_path, capsys, monkeypatch, value, threads
+):
+    monkeypatch.setitem(BESIDE, "cpu", threads)
     folder = tmp_path / "val"
     shutil.copytree(tiny_data / "singlecoil_val", folder)
     with h5py.File(folder / "file1000005.h5", "r+") as file:

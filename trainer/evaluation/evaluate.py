@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -16,20 +17,13 @@ from trainer.distributed import Process, gather
 from trainer.evaluation.donor import choose_donors
 from trainer.evaluation.estimates import Estimates, estimate, join
 from trainer.evaluation.figures import Panel
+from trainer.evaluation.judgement import BESIDE, Example, Judgement, judge, judged
 from trainer.evaluation.methods import Methods
 from trainer.evaluation.page import Selection, View
 from trainer.evaluation.perceptual import Perceptual
-from trainer.evaluation.scores import Result, Score, Spread, score, spread, trusts
+from trainer.evaluation.scores import Result, Score, Spread
 from trainer.evaluation.trust import Trust
 from trainer.log import progress_bar
-
-
-class Example(NamedTuple):
-    """The middle slice of a volume, to be drawn."""
-
-    fname: str
-    acceleration: int
-    panel: Panel
 
 
 class Evaluation(NamedTuple):
@@ -62,36 +56,25 @@ def evaluate(
 ) -> Evaluation:
     """Score a model in evaluation mode, if any, methods and the zero-filled image; the same on every process.
 
-    With `perceptual`, also by its metrics, which take longer; with `page`, keeps what that shows. Holds one
-    volume at a time, so memory does not grow with their number.
+    With `perceptual`, also by its metrics, which take longer; with `page`, keeps what that shows. Holds the
+    volume that is computed and, on a GPU, the few before it that are judged meanwhile, so memory does not
+    grow with their number.
     """
-    position = {volume.fname: k for k, volume in enumerate(volumes)}
-    shown = {volume.fname for volume in _first_of_each(volumes)}
-    scores, spreads, believed, examples, views, seconds = [], [], [], [], [], []
+    drawn = {volume.fname for volume in _first_of_each(volumes)}
     with_donor = methods is not None and "donor" in config.validation.methods
     donors = choose_donors(volumes) if with_donor else None
     compute = partial(estimate, model, config=config, methods=methods, donors=donors)
-    for result in _volume_results(compute, volumes, config, process):
-        found = score(result, perceptual)
-        scores += found
-        spreads += spread(result)
-        believed += trusts(result)
-        seconds.append(result.estimates.seconds / len(result.target) / config.draws)
-        if result.volume.fname in shown:
-            examples.append(Example(result.volume.fname, result.acceleration, _panel(result, found)))
-        views += page.views(result, found) if page else []
-    order = {acceleration: k for k, acceleration in enumerate(config.masks.accelerations)}
-
-    def place(found: Score | Spread | Trust | Example | View) -> tuple[int, int]:
-        return position[found.fname], order[found.acceleration]
-
+    judging = partial(judge, drawn=drawn, perceptual=perceptual, page=page)
+    results = _volume_results(compute, volumes, config, process)
+    own = list(judged(results, judging, BESIDE.get(process.device.type, 0)))
+    found = _in_order(gather(own, process), volumes, config)
     return Evaluation(
-        sorted(gather(scores, process), key=place),
-        sorted(gather(spreads, process), key=place),
-        sorted(gather(believed, process), key=place),
-        sorted(gather(examples, process), key=place),
-        float(np.mean(seconds or [0.0])),
-        sorted(gather(views, process), key=place),
+        list(chain.from_iterable(each.scores for each in found)),
+        list(chain.from_iterable(each.spreads for each in found)),
+        list(chain.from_iterable(each.trusts for each in found)),
+        list(chain.from_iterable(each.examples for each in found)),
+        float(np.mean([each.seconds for each in own] or [0.0])) / config.draws,
+        list(chain.from_iterable(each.views for each in found)),
     )
 
 
@@ -99,6 +82,13 @@ def _first_of_each(volumes: list[Volume]) -> list[Volume]:
     """The first volume of each acquisition, at most EXAMPLES of them."""
     first = {volume.acquisition: volume for volume in reversed(volumes)}
     return sorted(first.values())[:EXAMPLES]
+
+
+def _in_order(found: list[Judgement], volumes: list[Volume], config: Config) -> list[Judgement]:
+    """By volume and acceleration, whichever process they are from."""
+    position = {volume.fname: k for k, volume in enumerate(volumes)}
+    order = {acceleration: k for k, acceleration in enumerate(config.masks.accelerations)}
+    return sorted(found, key=lambda each: (position[each.fname], order[each.acceleration]))
 
 
 def _volume_results(
@@ -116,22 +106,13 @@ def _volume_results(
             bar.update()
             volume = named[batch.fname[0]]
             if sum(len(target) for target, _ in parts) == volume.num_slices:
-                target = torch.cat([target for target, _ in parts]).numpy()
-                estimates = join([part for _, part in parts])
-                yield Result(
-                    volume, batch.acceleration[0], batch.mask[0, 0, 0].cpu().numpy(), target, estimates
-                )
-                parts = []
+                result, parts = _whole(volume, batch, parts), []
+                yield result
+                del result  # lest it be held while the next is computed
 
 
-def _panel(result: Result, scores: list[Score]) -> Panel:
-    middle = result.volume.num_slices // 2
-    estimates = result.estimates
-    return Panel(
-        label=f"{result.volume.fname} slice {middle}\n{result.volume.acquisition}",
-        images={name: found.magnitude[middle].numpy() for name, found in estimates.methods.items()},
-        target=result.target[middle],
-        null_errors={name: found.null_error[middle].numpy() for name, found in estimates.methods.items()},
-        std=None if estimates.std is None else estimates.std[middle].numpy(),
-        captions={s.method: f"volume: {s.metrics.psnr:.2f} dB / SSIM {s.metrics.ssim:.3f}" for s in scores},
-    )
+def _whole(volume: Volume, batch: SliceBatch, parts: list[tuple[Tensor, Estimates]]) -> Result:
+    """Targets and estimates of all slices of a volume, of which this is the last batch."""
+    mask = batch.mask[0, 0, 0].cpu().numpy()
+    target = torch.cat([target for target, _ in parts]).numpy()
+    return Result(volume, batch.acceleration[0], mask, target, join([part for _, part in parts]))

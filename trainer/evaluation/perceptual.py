@@ -6,6 +6,7 @@ but for those whose truth is all zero, of which they say nothing (HaarPSI of two
 """
 
 import socket
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ class Perceptual:
         import piq  # see custom_nn.losses
 
         self.device = device
+        self.lock = threading.Lock()  # filters of warnings are all threads'; and the device is one
         self.metrics: dict[str, Metric] = {"ms_ssim": multi_scale_ssim}
         for name, metric in (("haarpsi", piq.haarpsi), ("vsi", piq.vsi), ("gmsd", piq.gmsd)):
             self.metrics[name] = _unreduced(metric)
@@ -53,7 +55,7 @@ class Perceptual:
         top, seen = float(target.max()), target.any(axis=(1, 2))
         pairs = [torch.from_numpy(x[seen] / top).clamp(0, 1).float()[:, None] for x in (prediction, target)]
         found: dict[str, float | None] = {}
-        with torch.inference_mode(), warnings.catch_warnings():
+        with self.lock, torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # VSI's of grey images
             for name, metric in self.metrics.items():
                 parts = zip(*(x.split(SLICES) for x in pairs), strict=True)
