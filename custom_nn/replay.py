@@ -13,6 +13,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
 MEETINGS = 2  # calls of a shape before it is worth a graph
 MOST_GRAPHS = 24
+NO_POOL = (0, 0)  # a segment's that no graph has for itself
 
 
 class _Recording(NamedTuple):
@@ -85,10 +86,16 @@ class Replay:
         return _Recording(graph, static, outputs, structure)
 
     def _check_room(self) -> None:
-        """Raises RuntimeError unless what its calls took is free once more."""
+        """Raises RuntimeError unless what its calls took would be free once more, after it was given back.
+
+        As `torch.cuda.graph` does first. What earlier recordings took, which this one shares, is in a pool of
+        theirs and not counted.
+        """
         stream = self.stream.cuda_stream
         segments = torch.cuda.memory_snapshot()
-        taken = sum(segment["total_size"] for segment in segments if segment["stream"] == stream)
+        called = (s for s in segments if s["stream"] == stream and s["segment_pool_id"] == NO_POOL)
+        taken = sum(segment["total_size"] for segment in called)
+        torch.cuda.empty_cache()
         if torch.cuda.mem_get_info()[0] < taken:
             raise RuntimeError(f"they need {taken / 2**30:.1f} GiB more, and less is free")
 
