@@ -54,14 +54,17 @@ class Feed(Generic[Slices, Batches]):
     def __iter__(self) -> Iterator[SliceBatch]:
         if self.device.type == "cuda":
             return self._copied_aside()
-        return map(undersample, self._drawn())
+        return map(undersample, self.drawn())
 
     def steps(self, accumulate: int) -> Iterator[tuple[SliceBatch, ...]]:
         """As many batches together as a step has."""
         return zip(*[iter(self)] * accumulate, strict=True)
 
-    def _drawn(self) -> Iterator[DrawnBatch]:
-        """What the loader gives. Raises ChildProcessError if one of its processes is no longer there."""
+    def drawn(self) -> Iterator[DrawnBatch]:
+        """What the loader gives, neither masked nor on the device.
+
+        Raises ChildProcessError if one of its processes is no longer there.
+        """
         try:
             yield from self.loader
         except (ConnectionError, EOFError):  # of what a killed one was about to hand over
@@ -70,7 +73,7 @@ class Feed(Generic[Slices, Batches]):
 
     def _copied_aside(self) -> Iterator[SliceBatch]:
         stream = torch.cuda.Stream(self.device)
-        for drawn in self._drawn():
+        for drawn in self.drawn():
             with torch.cuda.stream(stream):
                 batch = undersample(to_device(drawn, self.device))
             current = torch.cuda.current_stream(self.device)

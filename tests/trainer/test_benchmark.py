@@ -34,6 +34,7 @@ from trainer.benchmark.timing import time_calls
 from trainer.data import find_volumes
 from trainer.distributed import Process
 from trainer.draws import evaluation_draws
+from trainer.report.speed import benchmark_contents
 from trainer.state import make_state
 
 TIMES = {"median", "low", "high", "count", "first", "slices_per_second", "floor", "bound", "ratio"}
@@ -101,11 +102,23 @@ def test_processes_that_fail_are_told(tmp_path):
 
 def test_shares_add_up_to_one(report):
     (row,) = report["rows"]["breakdown"]
-    assert set(row["shares"]) == {"data wait", "forward", "backward", "optimizer"}
+    assert list(row["shares"]) == ["data wait", "transfer and mask", "forward", "backward", "optimizer"]
+    assert row["shares"].keys() == row["ms"].keys()
+    assert min(row["ms"].values()) > 0
     assert set(row["groups"]) == set(GROUPS)
     assert sum(row["shares"].values()) == pytest.approx(1)
     assert sum(row["groups"].values()) == pytest.approx(1)
     assert min(row["groups"].values()) > 0
+
+
+def test_a_step_measured_when_transfer_was_a_part_of_waiting_can_still_be_told(report):
+    (row,) = report["rows"]["breakdown"]
+    old = {name: {k: v for k, v in row[name].items() if "transfer" not in k} for name in ("ms", "shares")}
+    found = report | {"rows": {"breakdown": [row | old]}}
+    parts = [line[0] for line in benchmark_contents(found)["tables"]["breakdown"]["lines"]]
+    assert parts == ["data wait", "forward", "backward", "optimizer"]
+    assert "transfer" not in format_report(found)
+    assert "transfer and mask" in format_report(report)
 
 
 def test_the_json_tells_where_it_is_from(report):

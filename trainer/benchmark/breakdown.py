@@ -15,6 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from config.schema import Config
+from fastmri.dataset import to_device
+from fastmri.slices import undersample
 from fastmri.volumes import Volume
 from trainer.benchmark.throughput import Setting, as_set, make_batch, make_call
 from trainer.benchmark.timing import LEAST, WARMUP, summarize, wait_for
@@ -35,8 +37,10 @@ def measure_breakdown(
     config = as_set(config, setting, process.device)
     state = make_state(config, process, pretrained=False)
     watch = Watch(partial(wait_for, process.device))
-    for batch in training_loader(config, volumes, process):
-        watch("data wait")  # its transfer is in it: the loader gives batches on the device
+    for drawn in training_loader(config, volumes, process).drawn():
+        watch("data wait")
+        batch = undersample(to_device(drawn, process.device))
+        watch("transfer and mask")  # in a training on CUDA beside the last step, by a stream of its own
         train_step(state, [batch], config, process, watch)
         state.advance(1)
         if state.step == WARMUP:
