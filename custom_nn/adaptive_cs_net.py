@@ -110,6 +110,13 @@ def checkpoint_blocks(model: nn.Module, wanted: bool) -> None:
             module.recomputed = wanted
 
 
+def forbid_replay(model: nn.Module) -> None:
+    """A model's cascade is not replayed as a CUDA graph of its own, wherever it needs no gradient."""
+    for module in model.modules():
+        if isinstance(module, AdaptiveCSNet):
+            module._replayed.works = False
+
+
 def estimate_priors(measured: Tensor, mask: Tensor, background_level: float) -> Priors:
     """Phase, air and sampling density from the centre lines of scaled data (N, C, H, W).
 

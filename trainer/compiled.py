@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from loguru import logger
 from torch import nn
 
+from custom_nn.adaptive_cs_net import forbid_replay
 from custom_nn.transform import ThresholdedTransform
 
 Result = TypeVar("Result")
@@ -22,13 +23,15 @@ def compile_network(model: nn.Module, mode: str) -> None:
     if mode != "off":
         for part in compiled_parts(model):
             part.compile(**COMPILED[mode])
+    if mode == "reduce-overhead":  # it records graphs, which it can't within another recording
+        forbid_replay(model)
 
 
 def compiled_parts(model: nn.Module) -> list[nn.Module]:
-    """The transforms of a cascade, or else the whole network.
+    """The transforms of a cascade, also of a generative model's baseline, or else the whole network.
 
     All blocks share one compilation, where the whole cascade takes as many times as long; and what is between
-    them is complex, of which no code is made.
+    them is complex, of which no code is made. They draw no noise.
     """
     transforms = [module for module in model.modules() if isinstance(module, ThresholdedTransform)]
     return list(transforms) or [model]

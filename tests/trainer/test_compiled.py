@@ -5,17 +5,20 @@ import torch
 from torch import nn
 from torch._inductor import config as inductor
 
-from config.load import make_config
+from config.load import load_config, make_config
 from config.schema import Config
+from custom_nn.adaptive_cs_net import AdaptiveCSNet
 from main import main
 from tests.custom_nn.test_models import scene
 from tests.trainer.conftest import TINY, write_config
-from trainer.compiled import COMPILED, compile_network, or_eager
+from trainer.compiled import COMPILED, compile_network, compiled_parts, or_eager
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
+from trainer.gradients import Found, Weights
 from trainer.memory import saved_for_backward
 from trainer.planning.announce import training_memory
 from trainer.state import differences, make_state
+from trainer.step import batch_betas
 
 CASCADE = {"model": {"blocks": 4, "filters": [4, 8]}}
 
@@ -74,6 +77,51 @@ def test_blocks_of_a_cascade_share_a_compilation(monkeypatch):
     for one, other in zip(expected, gradients(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
     assert counts["unique_graphs"] == before + 2  # the first of four blocks has an input without gradient
+
+
+def flat(found: Found) -> list[torch.Tensor]:
+    """All gradients of each network as one."""
+    parts = [[x.flatten() for x in part if x is not None] for part in found[1:]]
+    return [torch.cat(part) for part in parts if part]
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_generative_models_baseline_is_compiled_to_the_same_gradients(
+    frozen, generative_config, monkeypatch
+):
+    """With its samples, noise, guidance and discriminator, which stay as they are."""
+    torch._dynamo.reset()
+    monkeypatch.setitem(COMPILED, "default", {"dynamic": False, "backend": "aot_eager"})
+    options = [f"model.freeze_baseline={frozen}".lower(), "train.compile=default"]
+    config, process = load_config(generative_config, options), Process(torch.device("cpu"))
+    state = make_state(config, process, pretrained=False)
+    batch = next(iter(training_loader(config, find_volumes(config, "train"), process)))
+    weights = Weights(batch_betas(state.betas, batch), torch.tensor(0.3), torch.tensor(1.0))
+
+    def found() -> Found:
+        torch.manual_seed(0)
+        return state.gradients(batch, weights)
+
+    counts = torch._dynamo.utils.counters["stats"]
+    expected, before = found(), counts["unique_graphs"]
+    compile_network(state.model, config.train.compile)
+    compiled = found()
+    for name, loss in expected.losses.items():
+        torch.testing.assert_close(compiled.losses[name], loss, rtol=1e-4, atol=1e-5)
+    for one, two in zip(flat(compiled), flat(expected), strict=True):
+        assert (one - two).norm() <= 0.01 * two.norm()  # weights that differ by 1e-7 give 0.001
+    assert counts["unique_graphs"] > before
+    transforms = [module for name, module in state.model.named_modules() if name.endswith(".transform")]
+    assert compiled_parts(state.model) == transforms != []
+
+
+@pytest.mark.parametrize(("mode", "replayed"), [("default", True), ("reduce-overhead", False)])
+def test_a_cascade_is_not_recorded_where_its_compiler_records(mode, replayed):
+    config = Config.model_validate({"device": "cpu"} | CASCADE)
+    model = make_state(config, Process(torch.device("cpu")), False).model
+    compile_network(model, mode)
+    assert isinstance(model, AdaptiveCSNet)
+    assert model._replayed.works == replayed
 
 
 def test_without_a_compiler_training_goes_on_and_says_so(tiny_data, tmp_path, one_thread):
@@ -135,7 +183,7 @@ def test_off_is_a_word_as_yaml_writes_it():
 @pytest.mark.parametrize(
     ("model", "option", "told"),
     [
-        ("generative_global", "train.compile=default", "draws noise"),
+        ("generative_global", "train.compile=default", "draws noise in its transforms"),
         ("generative_global", "train.checkpoint_blocks=true", "for adaptive_cs_net"),
         ("unet", "train.checkpoint_blocks=true", "for adaptive_cs_net"),
     ],

@@ -16,15 +16,17 @@ from tests.conftest import write_tiny_volume
 from tests.custom_nn.test_generative import OF_FULL_DATA, spatial
 from tests.custom_nn.test_models import make, scene
 from tests.trainer.conftest import SPATIAL, TINY
+from tests.trainer.test_compiled import flat
 from tests.trainer.test_generative_training import GLOBAL
 from tests.trainer.test_plan import presets, published
 from trainer import checkpoint
 from trainer.benchmark.isolation import in_child
 from trainer.benchmark.throughput import Setting, make_batch, measure_step
+from trainer.compiled import compile_network
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process
 from trainer.gaps import tuning_batches
-from trainer.gradients import Found, Weights
+from trainer.gradients import Weights
 from trainer.planning.footprint import ALLOWANCE, find_footprint
 from trainer.planning.plan import CARDS
 from trainer.spreading import settle_step
@@ -170,10 +172,31 @@ def test_gradients_replayed_are_those_called(parts, bf16, tiny_data):
     assert state.gradients._replayed.works
 
 
-def flat(found: Found) -> list[torch.Tensor]:
-    """All gradients of each network as one."""
-    parts = [[x.flatten() for x in part if x is not None] for part in found[1:]]
-    return [torch.cat(part) for part in parts if part]
+@pytest.mark.parametrize(("parts", "tolerance"), [({}, 1e-3), (ALONE, 0.02)])
+def test_gradients_of_a_compiled_cascade_are_those_called(parts, tolerance, tiny_data):
+    """Called at first, then replayed. Texture takes what rounding changes further."""
+    torch._dynamo.reset()
+    process = Process(torch.device("cuda", 0))
+    content = TINY | parts | {"data": TINY["data"] | {"path": str(tiny_data)}}
+    config = Config.model_validate(content | {"train": TINY["train"] | {"bf16": False}})
+    state = make_state(config, process, pretrained=False)
+    setting = Setting("train", 2, "float32", "off")
+    batch = make_batch(config, find_volumes(config, "train"), process, setting)
+    scalars = [torch.tensor(value, device="cuda") for value in (0.3, 1.0)]
+    weights = Weights(batch_betas(state.betas, batch), *scalars)
+    torch.manual_seed(0)
+    expected = state.gradients(batch, weights, lambda part: None)
+    compile_network(state.model, "default")
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    for _ in range(MEETINGS + 2):
+        torch.manual_seed(0)
+        found = state.gradients(batch, weights)
+        for name, loss in expected.losses.items():
+            torch.testing.assert_close(found.losses[name], loss, rtol=1e-3, atol=1e-5)
+        for one, two in zip(*(flat(of) for of in (found, expected)), strict=True):
+            assert (one - two).norm() <= tolerance * two.norm()
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before
+    assert state.gradients._replayed.recordings
 
 
 @pytest.mark.parametrize(("bf16", "tolerance"), [(False, 1e-4), (True, 0.03)])
