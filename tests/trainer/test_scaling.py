@@ -1,9 +1,12 @@
 """The model of many processes: its arithmetic, and that it finds what limits."""
 
 import pytest
+import torch
 
+from config.schema import Config
 from main import main
-from tests.trainer.conftest import write_config
+from tests.trainer.conftest import TINY, write_config
+from trainer.benchmark import pair
 from trainer.benchmark.efficiency import efficiencies, ring_figures
 from trainer.benchmark.scaling import (
     KNEE_SLICES,
@@ -18,7 +21,11 @@ from trainer.benchmark.scaling import (
     step_of,
     step_row,
 )
+from trainer.data import find_volumes
+from trainer.distributed import Process
+from trainer.state import make_state
 
+ADVERSARIAL = {"adversarial": {"weight": 0.01, "filters": [4, 8]}}
 KEPT = {"complex64": 1.35e6, "half": 0.88e6}
 DEVICE = Measured(0.1, 8, 1_000_000, 2, 2e6, KEPT, 16_000_000, 1000)
 FREE = Assumptions(8, 1e30, 1e30, 1e30, 0.0, 0.0)  # where nothing but computing takes time
@@ -139,6 +146,22 @@ def test_a_ring_s_bandwidth_and_latency_explain_what_they_were_found_by():
     assert found["exchange_predicted"] == pytest.approx(
         ring_seconds(2, 4e6, bandwidth, latency) + 2 * latency
     )
+
+
+@pytest.mark.parametrize("parts", [{}, ADVERSARIAL])
+def test_a_step_makes_as_many_exchanges_as_are_counted(parts, tiny_data, monkeypatch):
+    """As one of two processes, whose sums are its own."""
+    config = Config.model_validate(TINY | parts | {"data": TINY["data"] | {"path": str(tiny_data)}})
+    process, calls = Process(torch.device("cpu"), 0, 2), []
+    volumes = find_volumes(config, "train")
+    state = make_state(config, process, pretrained=False)
+    measured = pair.Pair(config, volumes, state, process, 1, [0, 1])
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda *tensors: calls.append(tensors))
+    monkeypatch.setattr(pair, "time_together", lambda call, *_: [call()])
+    pair.measure_steps(measured, process, 0.0, 1)
+    assert len(calls) == measured.exchanges == 3 + len(parts)
+    measured.exchange()
+    assert len(calls) == 2 * measured.exchanges
 
 
 def test_small_exchanges_of_a_step_cost_latency_alone():

@@ -28,6 +28,7 @@ from trainer.benchmark.timing import WARMUP, summarize, time_calls
 from trainer.benchmark.together import time_together
 from trainer.data import find_volumes, training_loader
 from trainer.distributed import Process, average_gradients, find_process, group, total_weight
+from trainer.signals import Signals
 from trainer.state import State, make_state
 from trainer.step import train_step
 
@@ -73,11 +74,17 @@ class Pair(NamedTuple):
         """What is exchanged after a step."""
         return [p.grad for network in self.networks for p in network.parameters() if p.grad is not None]
 
+    @property
+    def exchanges(self) -> int:
+        """Of a step: how many slices it is of, the gradients of each network, and whether a signal came."""
+        return 2 + len(self.networks)
+
     def exchange(self) -> None:
-        """The gradients of the last step, once more."""
+        """All that the last step exchanged, once more."""
         total = total_weight(1.0, self.process)
         for network in self.networks:
             average_gradients(network, total, self.process, self.config.train.bf16_gradients)
+        Signals().due(self.process)
 
     def take_cores(self, case: Case) -> None:
         """This process, and whatever it starts, is on its part of the cores alone, with as many threads."""
@@ -105,7 +112,7 @@ def measure(pair: Pair, seconds: float, folder: Path) -> dict[str, Any]:
         "gradient_values": values,
         "exchanged": kind,
         "exchanged_bytes": values * VALUE_BYTES[kind],
-        "exchanges": 1 + len(pair.networks),  # of how many slices a step is, and gradients of each
+        "exchanges": pair.exchanges,
         **measure_exchange(pair, seconds),
         "checkpoint": measure_saving(pair, folder / "last.pt") if pair.process.main else None,
     }
@@ -124,13 +131,14 @@ def in_turn(pair: Pair, case: Case, seconds: float, warmup: int) -> list[float]:
 
 def measure_steps(pair: Pair, process: Process, seconds: float, warmup: int) -> list[float]:
     """As the loop of training steps, with a loader of its own."""
-    state, accumulate = pair.state, pair.config.train.accumulate
+    state, accumulate, signals = pair.state, pair.config.train.accumulate, Signals()
     loader = training_loader(pair.config, pair.volumes, process, state.step, state.batches)
     steps = loader.steps(accumulate)
 
     def step() -> None:
         train_step(state, next(steps), pair.config, process)
         state.advance(accumulate)
+        signals.due(process)  # which nobody sends here
 
     read_ahead = math.ceil(2 * pair.config.data.num_workers / accumulate)
     return time_together(step, seconds, process, warmup, read_ahead)

@@ -9,6 +9,8 @@ VALUE_BYTES = {"float32": 4, "bf16": 2}  # of a gradient's value as it is exchan
 LEFT_OUT = [
     "processes that wait for the slowest of them, and starting them",
     "validation, the first pass that fills a cache, and what the host's processors do to a slice",
+    "that whether a signal came is asked by gloo, between processors, whose latency may be longer than the "
+    "devices' own",
     "gathering gradients into one buffer and back, and exchanges by trees or by host first, which a library "
     "may choose where a ring is slow",
     "how many more steps it takes to learn as much from larger ones",
@@ -68,7 +70,7 @@ class Measured(NamedTuple):
     step_seconds: float  # of a step that exchanges nothing
     slices: float  # of it
     gradient_values: int
-    exchanges: int  # of a step: the gradients', and small ones that are all latency
+    exchanges: int  # of a step: the gradients', and small ones (slices, a signal) that are all latency
     read_bytes: float  # of a slice, from files
     kept_bytes: dict[str, float]  # of a slice in a cache, by data.cache_dtype
     checkpoint_bytes: int
