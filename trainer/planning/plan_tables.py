@@ -70,8 +70,9 @@ def format_cards(plan: Plan) -> str:
 
 def format_pace(plan: Plan) -> str:
     """Time of a step, an epoch and the training, beside the loader alone."""
+    untuned = " and tunings" * plan.config.loss.std_reward  # of betas, and of gains before each validation
     uncached = " and without data.cache" * (plan.config.data.cache != "none")
-    head = f"time on {plan.device}, without validations{uncached}\n"
+    head = f"time on {plan.device}, without validations{untuned}{uncached}\n"
     if "failed" in plan.pace:
         return head + f"not measured: {plan.pace['failed']}"
     options, pace = plan.config.train, plan.pace
