@@ -1,4 +1,6 @@
-"""The cascade, written for speed, gives what the formulas give, and so do its gradients."""
+"""The networks, written for speed, give what the formulas give, and so do their gradients."""
+
+import copy
 
 import pytest
 import torch
@@ -17,9 +19,10 @@ from custom_nn.layers import (
     to_channels,
 )
 from custom_nn.transform import ThresholdedTransform
+from custom_nn.unet import ConvBlock, UpBlock
 from fastmri.fourier import fft1c, ifft1c
 from fastmri.physics import apply_mask, measured_scale, middle_slice
-from tests.custom_nn.test_models import cascade, scene
+from tests.custom_nn.test_models import cascade, make, scene
 
 
 def plain_norm(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -132,3 +135,29 @@ def test_halving_is_pooling_as_is_its_gradient():
     weight = torch.randn_like(expected)
     one, two = (torch.autograd.grad(y, features, weight)[0] for y in (found, expected))
     assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("size", [(16, 24), (17, 21)])
+def test_the_unet_stays_channels_last_and_is_the_one_of_plain_layers(size):
+    """Activations in place, too."""
+    _, mask, measured = scene(2, 3, *size)
+    model, measured = make("unet", 3, data_consistency=True).double(), 1e4 * measured.to(torch.complex128)
+    written = copy.deepcopy(model).to(memory_format=torch.contiguous_format)
+    for module in written.modules():
+        if isinstance(module, torch.nn.LeakyReLU):
+            module.inplace = False
+    kept: list[bool] = []
+    for module in model.modules():
+        if isinstance(module, ConvBlock | UpBlock):
+            module.register_forward_hook(
+                lambda _, inputs, features: kept.append(
+                    features.is_contiguous(memory_format=torch.channels_last)
+                )
+            )
+    found, gradients = with_gradients(model, model(measured, mask, None).image)
+    expected, plain_gradients = with_gradients(written, written(measured, mask, None).image)
+    assert len(kept) == 3 + 2 + 2
+    assert all(kept)
+    assert (found - expected).norm() < 1e-6 * expected.norm()
+    for gradient, other in zip(gradients, plain_gradients, strict=True):
+        assert (gradient - other).norm() < 1e-5 * other.norm() + 1e-6 * expected.norm()
