@@ -85,6 +85,17 @@ def test_a_resumed_run_needs_its_baseline_no_more(config, tiny_run, tiny_data, t
     assert main(["validate", str(tmp_path / "run"), "validate.perceptual=false"]) == 0
 
 
+ABLATION = ["train.validate_every=6", "train.validate_volumes=1"]
+
+
+@pytest.fixture(scope="module")
+def unswitched(config, tmp_path_factory):
+    """Weights of the same command without a switch: validated alike, as betas and gains follow from that."""
+    out = tmp_path_factory.mktemp("unswitched") / "run"
+    assert main(["train", str(config), *ABLATION, "--out", str(out)]) == 0
+    return weights(out, "last")
+
+
 @pytest.mark.parametrize(
     "override",
     [
@@ -100,11 +111,10 @@ def test_a_resumed_run_needs_its_baseline_no_more(config, tiny_run, tiny_data, t
         "adversarial.loss=non_saturating",
     ],
 )
-def test_every_switch_of_an_ablation_trains_and_changes_the_outcome(config, run, tmp_path, override):
+def test_every_switch_of_an_ablation_trains_and_changes_the_outcome(config, unswitched, tmp_path, override):
     out = tmp_path / "run"
-    quick = ["train.validate_every=6", "train.validate_volumes=1"]
-    assert main(["train", str(config), override, *quick, "--out", str(out)]) == 0
-    assert not equal(weights(out, "last"), weights(run, "last"))
+    assert main(["train", str(config), override, *ABLATION, "--out", str(out)]) == 0
+    assert not equal(weights(out, "last"), unswitched)
 
 
 def test_the_adversarial_term_is_an_option_of_the_baseline_too(tiny_data, tmp_path):
