@@ -14,24 +14,7 @@ from custom_nn.units import TYPICAL
 from fastmri.fourier import fft1c
 from fastmri.physics import apply_mask, smooth_phase
 from fastmri.spectrum import octave_levels
-from tests.custom_nn.test_models import CASCADE, scene
-
-SPATIAL = {
-    "cascade": CASCADE,
-    "baseline": None,
-    "freeze_baseline": True,
-    "amplitude": 1.0,
-    "filters": [4, 6, 8],
-    "tokens": 3,
-    "token_width": 8,
-    "latent": 2,
-    "attention": True,
-    "hard_projection": True,
-    "high_pass": 0.1,
-    "redraws": 0,
-    "proxy_weights": "none",
-}
-GLOBAL = {"cascade": CASCADE, "token_width": 8, "latent": 4, "encoder_weights": "none"}
+from tests.custom_nn.test_models import CASCADE, GLOBAL, SPATIAL, scene
 
 
 def spatial(trained: bool = True, **changes) -> Generative:
