@@ -160,6 +160,19 @@ def test_the_global_model_trains_all_but_its_proxy():
     assert sum(reached) > 0.97 * len(reached)  # behind a clipped ReLU6 a channel may rest
 
 
+def test_the_global_model_s_texture_vector_is_held_to_what_the_proxy_sees_in_the_truth():
+    image, mask, measured = scene(2, 1, 32, 40)
+    model = global_().eval()
+    latent = model(measured, mask, torch.randn).latent
+    found = model.guide(latent, fft1c(image), mask, torch.randn)
+    w = model.mapping(latent.posterior.mean, torch.zeros(2, 0))[:, 0]
+    wanted = model.proxy(image.abs() / latent.scale) @ model.projection
+    torch.testing.assert_close(found.texture, (w - wanted).abs().mean())
+    other = model.guide(latent, fft1c(image.roll(1, dims=0)), mask, torch.randn)
+    assert torch.equal(other.kl, found.kl)
+    assert not torch.allclose(other.texture, found.texture, rtol=1e-3)  # the truth alone changed
+
+
 def test_the_global_model_draws_its_latent_in_training_alone():
     _, mask, measured = scene(2, 1, 32, 40)
     model = global_()
