@@ -89,13 +89,45 @@ def test_every_picture_is_upright_in_its_shape_and_on_the_truths_window(panels):
             wanted["null space"] = (panel.null_errors[best], 0, reference.max() / ERROR_GAIN)
         if panel.std is not None:
             wanted["std"] = (panel.std, 0, panel.std.max())
+        if "sample" in panel.images:
+            texture = panel.images["sample"] - panel.images["baseline"]
+            wanted["texture"] = (texture, -reference.max() / ERROR_GAIN, reference.max() / ERROR_GAIN)
         for name, (image, low, high) in wanted.items():
             (found,) = [
                 shown for shown in images if np.array_equal(np.asarray(shown.get_array()), image[::-1])
             ]
-            assert found.get_clim() == (low, pytest.approx(high)), name
+            assert found.get_clim() == pytest.approx((low, high)), name
             left, right, bottom, top = found.get_extent()
             assert (top - bottom) / (right - left) == pytest.approx(image.shape[0] / image.shape[1]), name
+
+
+def test_pictures_stand_from_what_was_measured_to_what_was_added_each_under_its_title():
+    (panel,) = CASES[2]
+    best, truth = panel.images["mean_8"], panel.target
+    wanted = {
+        "zero-filled": panel.images["zero_filled"],
+        "mean of 8 samples": best,
+        "baseline": panel.images["baseline"],
+        "sample": panel.images["sample"],
+        "truth": truth,
+        "|error| of mean of 8 samples [a.u.]": np.abs(best - truth),
+        "null-space error [a.u.]": panel.null_errors["mean_8"],
+        "standard deviation [a.u.]": panel.std,
+        "texture: sample - baseline [a.u.]": panel.images["sample"] - panel.images["baseline"],
+    }
+    (axes,) = panel_figure([panel], "x8").axes
+    height = max(text.get_position()[1] for text in axes.texts)
+    titles = sorted(
+        (text.get_position()[0], text.get_text()) for text in axes.texts if text.get_position()[1] == height
+    )
+    assert [title for _, title in titles] == list(wanted)
+    for middle, title in titles:
+        (shown,) = [
+            found
+            for found in axes.images
+            if np.array_equal(np.asarray(found.get_array()), wanted[title][::-1])
+        ]
+        assert sum(shown.get_extent()[:2]) / 2 == pytest.approx(middle), title
 
 
 def test_words_are_where_they_belong():
