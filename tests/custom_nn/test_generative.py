@@ -82,6 +82,13 @@ def test_at_the_start_the_model_is_its_baseline():
     assert torch.equal(result.image, result.baseline)
 
 
+@pytest.mark.parametrize(("make", "layers"), [(partial(spatial, trained=False), 5), (global_, 6)])
+def test_strengths_of_noise_start_at_nothing(make, layers):
+    found = [p for name, p in make().named_parameters() if name.endswith("noise_strength")]
+    assert len(found) == layers
+    assert not any(parameter.any() for parameter in found)
+
+
 @pytest.mark.parametrize("changes", [{}, {"tokens": 1}, {"attention": False}, {"high_pass": 0.0}])
 def test_gradients_reach_all_that_trains_and_nothing_frozen(changes):
     image, mask, measured = scene(2, 1, 16, 24)
