@@ -160,7 +160,7 @@ def test_a_pretrained_proxy_stays_as_it_is_and_its_head_learns(tmp_path):
     model = spatial(proxy_weights=str(file))
     frozen = model.proxy.pretrained
     assert frozen is not None
-    frozen.features.load_state_dict(pretrained_mobilenet(str(file)))
+    frozen.features.load_state_dict(pretrained_mobilenet(str(file), "model.proxy_weights"))
     result = model(measured, mask, torch.randn)
     guidance = model.guide(result.latent, fft1c(image), mask, torch.randn)
     (guidance.kl + guidance.texture).backward()
