@@ -95,10 +95,7 @@ def run(
     stopping = 0
     compile_network(state.model, options.compile)
     tuning = tuning_batches(config, val_volumes, process) if config.loss.posterior else []
-    if validation_due(state, config):  # the last run was stopped before it, or drew otherwise
-        if unsettled(state.average):
-            settle_step(state, tuning, config, history, process)
-        validate_step(state, config, out, val_volumes, history, process)
+    catch_up(state, tuning, config, out, val_volumes, history, process)
     loader = training_loader(config, train_volumes, process, state.step, state.batches)
     recent = Recent()  # which starts the clock
     with stop_signals() as signals, step_bar(state, options, process) as bar:
@@ -133,6 +130,22 @@ def run(
         message = "stopped at step {}; the same command resumes" if stopping else "finished at step {}"
         logger.info(message, state.step)
     return stopping
+
+
+def catch_up(
+    state: State,
+    tuning: list[SliceBatch],
+    config: Config,
+    out: Path,
+    volumes: list[Volume],
+    history: log.History | None,
+    process: Process,
+) -> None:
+    """The validation that is due at the start, if the last run was stopped before it, or drew otherwise."""
+    if validation_due(state, config):
+        if unsettled(state.average):
+            settle_step(state, tuning, config, history, process)
+        validate_step(state, config, out, volumes, history, process)
 
 
 def step_bar(state: State, options: Train, process: Process) -> tqdm:
