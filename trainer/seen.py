@@ -9,14 +9,13 @@ from pydantic import StringConstraints
 from fastmri.volumes import Volume
 
 Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{16}$")]
-Seen = dict[
-    str, dict[Digest, bool]
-]  # by part, train or val: all volumes so far, and whether it saw them last
+# by part, train or val: all volumes so far, and whether it saw them last
+Seen = dict[str, dict[Digest, bool]]
 WORDS = {"train": "trained on", "val": "validated on"}
 
 
 def digest(volume: Volume) -> Digest:
-    """Of a volume's name and its target's maximum: the same wherever it lies."""
+    """What tells a volume by its name and its target's maximum: the same wherever it lies."""
     identity = f"{volume.fname} {volume.target_maximum}"
     return hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:16]
 
