@@ -61,16 +61,15 @@ def batch_of(image, measured, mask) -> SliceBatch:
 
 
 @pytest.mark.parametrize(
-    ("octaves", "edges", "count", "tolerance"),
-    [(0, 0.0, 512, 0.1), (1, 0.0, 512, 0.15), (0, 1.0, 128, 0.1)],  # by bands it takes longer
+    ("octaves", "edges", "count", "steps"),
+    [(0, 0.0, 512, 1200), (1, 0.0, 1024, 800), (0, 1.0, 128, 600), (5, 1.0, 128, 600)],
 )
-def test_a_generator_trained_on_it_samples_the_posterior(octaves, edges, count, tolerance):
+def test_a_generator_trained_on_it_samples_the_posterior(octaves, edges, count, steps):
     samples = 2
     scene = GaussianScene(COLUMNS)
     sampler = LinearSampler(scene.mask)
     options = {"octaves": octaves, "energy_score": edges, "samples": samples, "std_reward": True}
     weights = Loss(ms_ssim=0, l1=0, complex_l1=1, **options)
-    steps = 1200
     optimizer = torch.optim.Adam(sampler.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
@@ -90,7 +89,7 @@ def test_a_generator_trained_on_it_samples_the_posterior(octaves, edges, count, 
     assert gap == pytest.approx(law(8), abs=0.3)
     spread = to_channels(drawn.flatten(0, 1) - drawn.mean(0).repeat(8, 1, 1, 1)).square().mean(dim=(0, 1, 2))
     std = (spread * 8 / 7).sqrt()
-    torch.testing.assert_close(std, scene.std(), rtol=tolerance, atol=0)
+    torch.testing.assert_close(std, scene.std(), rtol=0.1, atol=0)
 
 
 def test_a_larger_beta_rewards_a_larger_spread():
