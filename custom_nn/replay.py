@@ -65,7 +65,7 @@ class Replay:
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
-        """As it is recorded later, on the same stream: libraries and compilers set themselves up for that."""
+        """Call on the stream of later recordings: libraries and compilers set themselves up for that."""
         now = torch.cuda.current_stream()
         if not hasattr(self, "stream"):
             self.stream, self.pool = torch.cuda.Stream(), torch.cuda.graph_pool_handle()
@@ -123,7 +123,7 @@ def _play(recording: _Recording, inputs: tuple[Tensor, ...]) -> Any:
 
 
 def _end_of_capture(stream: "torch.cuda.Stream") -> None:
-    """As before a recording that broke off: it may leave its own stream, and noise as if it went on."""
+    """Undo what a recording that broke off may leave: its own stream, and noise as if it went on."""
     torch.cuda.set_stream(stream)
     generator = torch.cuda.default_generators[torch.cuda.current_device()]
     generator.graphsafe_set_state(generator.clone_state())

@@ -63,7 +63,7 @@ class Seen(NamedTuple):
 
 
 def seen(image: Tensor, batch: SliceBatch) -> Seen:
-    """With a drawn image, complex64 (N, 1, h, W)."""
+    """What the discriminator is shown of a batch and a drawn image, complex64 (N, 1, h, W)."""
     assert batch.target is not None
     assert batch.kspace is not None
     zero = zero_filled(middle_slice(batch.masked_kspace))

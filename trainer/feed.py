@@ -57,7 +57,7 @@ class Feed(Generic[Slices, Batches]):
         return map(undersample, self.drawn())
 
     def steps(self, accumulate: int) -> Iterator[tuple[SliceBatch, ...]]:
-        """As many batches together as a step has."""
+        """Batches, as many together as a step has."""
         return zip(*[iter(self)] * accumulate, strict=True)
 
     def drawn(self) -> Iterator[DrawnBatch]:

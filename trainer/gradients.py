@@ -36,7 +36,7 @@ class Weights(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Of a batch; gradients are times its share of the step."""
+    """What a batch gives; gradients are times its share of the step."""
 
     losses: dict[str, Tensor]  # scalars
     generator: Gradients

@@ -57,7 +57,7 @@ def stop_signals() -> Iterator[Signals]:
 
 
 def exit_code(number: int) -> int:
-    """Of a program that a signal ended, as shells have it; 0 without one."""
+    """The exit code of a program that a signal ended, as shells have it; 0 without one."""
     return 128 + number if number else 0
 
 

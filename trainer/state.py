@@ -104,7 +104,7 @@ class State:
         checkpoint.set_gains(self.average, self.gains, self.means)
 
     def unsettle(self, config: Config) -> None:
-        """As before its first validation: gains were of samples that were drawn otherwise."""
+        """Forget validations and gains, which were of samples that were drawn otherwise."""
         _, self.gains, self.means = starting_tables(config)
         checkpoint.set_gains(self.average, self.gains, self.means)
         self.validated, self.best = 0, None

@@ -76,7 +76,7 @@ def find_data(config: Config, request: Request) -> Iterator[tuple[list[Volume], 
 
 
 def resolved(config: Config) -> Config:
-    """With the cascade of the baseline's run, if it is there: no weight matters here, but their number."""
+    """The config with the cascade of the baseline's run, if that is there: weights don't matter here."""
     if config.model.name == "generative" and config.model.baseline and config.model.baseline.exists():
         return resolve_baseline(config, None)
     return config

@@ -76,7 +76,7 @@ class Pair(NamedTuple):
 
     @property
     def exchanges(self) -> int:
-        """Of a step: how many slices it is of, the gradients of each network, and whether a signal came."""
+        """How many a step has: its number of slices, each network's gradients, whether a signal came."""
         return 2 + len(self.networks)
 
     def exchange(self) -> None:
@@ -130,7 +130,7 @@ def in_turn(pair: Pair, case: Case, seconds: float, warmup: int) -> list[float]:
 
 
 def measure_steps(pair: Pair, process: Process, seconds: float, warmup: int) -> list[float]:
-    """As the loop of training steps, with a loader of its own."""
+    """Seconds of steps as training takes them, with a loader of their own."""
     state, accumulate, signals = pair.state, pair.config.train.accumulate, Signals()
     loader = training_loader(pair.config, pair.volumes, process, state.step, state.batches)
     steps = loader.steps(accumulate)
@@ -145,7 +145,7 @@ def measure_steps(pair: Pair, process: Process, seconds: float, warmup: int) -> 
 
 
 def slices_of_step(pair: Pair) -> float:
-    """Of each process, in the mean: an epoch's last batches may be smaller."""
+    """The mean number of slices of a step and process: an epoch's last batches may be smaller."""
     sampler = training_loader(pair.config, pair.volumes, pair.process).batch_sampler
     return pair.config.train.accumulate * sum(map(len, sampler.groups)) / sampler.batches_per_epoch
 

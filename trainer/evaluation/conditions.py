@@ -12,7 +12,7 @@ from trainer.state import differences
 
 
 def conditions(config: Config) -> dict[str, Any]:
-    """As metrics.json tells them. Raises ValueError if no data are named."""
+    """The conditions by name, as metrics.json tells them. Raises ValueError if no data are named."""
     return {
         "data": str(data_folder(config, "val")),
         "acquisitions": config.data.acquisitions,

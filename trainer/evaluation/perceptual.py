@@ -49,7 +49,7 @@ class Perceptual:
                 self.metrics[name] = _unreduced_module(found.to(device))
 
     def __call__(self, target: np.ndarray, prediction: np.ndarray) -> dict[str, float | None]:
-        """Of a volume, raw target (not all zero) and prediction float (S, h, w); None if it is too small."""
+        """Metrics of a volume, raw target (not all zero) and prediction (S, h, w); None if too small."""
         if min(target.shape[1:]) < SMALLEST:
             return dict.fromkeys(self.metrics)
         top, seen = float(target.max()), target.any(axis=(1, 2))

@@ -31,7 +31,7 @@ class Measures(NamedTuple):
 
 
 class Tiles(NamedTuple):
-    """Of a volume, what a Frechet distance needs."""
+    """What a Frechet distance needs of a volume."""
 
     estimate: TileMoments
     truth: TileMoments
@@ -105,7 +105,7 @@ def _tiles(target: np.ndarray, images: np.ndarray, perceptual: Perceptual | None
 
 
 def trusts(result: Result) -> list[Trust]:
-    """Of a stochastic model with at least two samples, how far it may be believed."""
+    """How far a stochastic model of at least two samples may be believed; nothing of others."""
     estimates = result.estimates
     name = next((name for name in estimates.methods if name.startswith("mean_")), None)
     if name is None:

@@ -34,7 +34,7 @@ class Run(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As titles have it."""
+        """The model or method, as titles have it."""
         return self.config.model.name if self.found else str(self.path)
 
     @property
