@@ -26,6 +26,11 @@ from trainer.objectives import magnitude, turned
 PARTS = ("in_phase", "quadrature")
 
 
+def band_figure(name: str, acceleration: int, band: int, part: str) -> str:
+    """How metrics.jsonl calls a quantity of a band, counted from the finest, and part."""
+    return f"{name}_x{acceleration}_band{band}_{part}"
+
+
 class Gaps(NamedTuple):
     """What the mean of samples gains on one in dB."""
 

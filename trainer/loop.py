@@ -25,7 +25,7 @@ from trainer.gaps import tuning_batches
 from trainer.lock import locked
 from trainer.milestones import due, log_losses, save_last, validate_step, validation_due
 from trainer.planning.announce import announce
-from trainer.pretrained import mobilenet_features, resolve_baseline
+from trainer.pretrained import resolve_baseline, starting_features
 from trainer.recent import Recent
 from trainer.seen import see
 from trainer.signals import stop_signals
@@ -39,7 +39,7 @@ def train(config: Config, out: Path, process: Process) -> int:
     train_volumes, val_volumes = find_volumes(config, "train"), find_volumes(config, "val")
     if not saved(out):
         config = resolve_baseline(config, None)  # what is wrong with what it starts from is told
-        mobilenet_features(config)  # before a folder is made
+        starting_features(config)  # before a folder is made
     with prepared(out) if process.main else nullcontext():
         gather([], process)  # nobody reads a checkpoint before the directory is ours
         config, state = take_up(config, out, process)

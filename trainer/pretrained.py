@@ -44,7 +44,7 @@ def resolve_baseline(config: Config, own: checkpoint.Checkpoint | None) -> Confi
 
 def load_pretrained(model: Trained, config: Config) -> None:
     """Load what a fresh model is to start from. Raises ValueError in one line if it can't be had."""
-    options, features = config.model, mobilenet_features(config)
+    options, features = config.model, starting_features(config)
     if options.name == "generative" and model.name == "generative":
         if options.baseline is not None:
             model.baseline.load_state_dict(_baseline(options.baseline).state["ema"])
@@ -55,7 +55,7 @@ def load_pretrained(model: Trained, config: Config) -> None:
         model.proxy.features.load_state_dict(features)
 
 
-def mobilenet_features(config: Config) -> dict[str, Tensor] | None:
+def starting_features(config: Config) -> dict[str, Tensor] | None:
     """The weights that the encoder or proxy starts from; None where it starts anew, or there is none.
 
     Raises ValueError in one line if they can't be had.

@@ -22,7 +22,7 @@ from fastmri.slices import SliceBatch
 from trainer.checkpoint import set_gains
 from trainer.distributed import Process
 from trainer.draws import Draw, KeptDraws, evaluation_draws
-from trainer.gaps import PARTS, Gaps, drawn_samples, measure_gaps, measure_means
+from trainer.gaps import PARTS, Gaps, band_figure, drawn_samples, measure_gaps, measure_means
 from trainer.log import History
 from trainer.state import State
 
@@ -123,7 +123,7 @@ def _gap_figures(gaps: dict[int, Gaps]) -> dict[str, float]:
 def _figures(name: str, table: BandTable) -> dict[str, float]:
     """By name, acceleration and band, from fine to coarse."""
     return {
-        f"{name}_x{r}_band{band}_{part}": value
+        band_figure(name, r, band, part): value
         for r, row in table.items()
         for band, pair in enumerate(row)
         for part, value in zip(PARTS, pair, strict=True)

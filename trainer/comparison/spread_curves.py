@@ -1,5 +1,6 @@
 """spread.png: how training tuned how much samples differ, by wavelet band and acceleration."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,12 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from config.schema import Config
+from custom_nn.wavelets import band_count
 from fastmri.posterior import law
 from trainer.comparison import press
 from trainer.comparison.records import Record
-from trainer.gaps import drawn_samples
+from trainer.gaps import PARTS, band_figure, drawn_samples
 
-PARTS = {"in_phase": "-", "quadrature": ":"}
+LINES = dict(zip(PARTS, ("-", ":"), strict=True))
 
 
 class Tuning(NamedTuple):
@@ -41,7 +44,7 @@ def read_tuning(records: list[Record]) -> list[Tuning]:
                     record.label,
                     r,
                     [line["step"] for line in lines],
-                    _betas(lines, r),
+                    _betas(lines, record.config, r),
                     [line[gap] for line in lines],
                     None if last is None else (last["step"], last[gap]),
                     law(drawn_samples(record.config)),
@@ -50,12 +53,12 @@ def read_tuning(records: list[Record]) -> list[Tuning]:
     return found
 
 
-def _betas(lines: list[dict[str, Any]], acceleration: int) -> dict[tuple[int, str], list[float]]:
-    bands = range(sum(name.startswith(f"beta_x{acceleration}_") for name in lines[0]) // len(PARTS))
+def _betas(
+    lines: list[dict[str, Any]], config: Config, acceleration: int
+) -> dict[tuple[int, str], list[float]]:
     return {
-        (band, part): [line[f"beta_x{acceleration}_band{band}_{part}"] for line in lines]
-        for band in bands
-        for part in PARTS
+        (band, part): [line[band_figure("beta", acceleration, band, part)] for line in lines]
+        for band, part in product(range(band_count(config.loss.octaves)), PARTS)
     }
 
 
@@ -91,7 +94,7 @@ def _draw_betas(axis: Axes, found: Tuning) -> None:
         color = colormaps["viridis"](band / bands)
         where = "finest band" if band == 0 else "coarsest" if band == bands - 1 else ""
         label = f"{where}, {part.replace('_', ' ')}" if where else f"_{band}"  # of which no legend tells
-        axis.plot(found.steps, values, PARTS[part], color=color, linewidth=1, label=label)
+        axis.plot(found.steps, values, LINES[part], color=color, linewidth=1, label=label)
     axis.set_title(f"x{found.acceleration}", fontsize=8)
 
 
